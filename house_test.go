@@ -21,7 +21,7 @@ const (
 	mostFileLines     = 500
 	mostFunctionLines = 60
 	mostLineLength    = 120
-	mostLongLines     = 4 // in a thousand: a field's tag can't be broken
+	mostLongLines     = 5 // in a thousand: a field's tag can't be broken
 )
 
 // A house is what the counter finds in the program, tests left out but for the length of lines.
@@ -115,11 +115,7 @@ func TestTheHouseStaysInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.methods)) {
-		n := h.methods[name]
-		if n > mostMethods {
-			t.Logf("%s has %d methods", name, n)
-		}
-		if n > mostMethods {
+		if n := h.methods[name]; n > mostMethods {
 			t.Errorf("%s has %d methods, and may have %d: give some of its work to a type of its own", name, n,
 				mostMethods)
 		}
@@ -132,7 +128,9 @@ func TestTheHouseStaysInOrder(t *testing.T) {
 	for _, place := range h.prose {
 		t.Errorf("%s: a comment has over %d characters: break it", place, mostLineLength)
 	}
-	t.Logf("files over %d lines:\n\t%s", mostFileLines, strings.Join(h.files, "\n\t"))
+	for _, f := range h.files {
+		t.Errorf("%s, and may have %d: move what belongs together into a file of its own", f, mostFileLines)
+	}
 	for _, f := range h.functions {
 		t.Errorf("%s, and may have %d: give a part of it a name of its own", f, mostFunctionLines)
 	}

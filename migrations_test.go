@@ -10,7 +10,7 @@ import (
 // could be opened any more.
 func TestMigrationsAreNumberedOneByOne(t *testing.T) {
 	for _, dir := range []string{
-		"internal/postgres/migrations", "internal/sqlite/migrations", "internal/sqlite/migrations/journal",
+		"internal/postgres/migrations", "internal/sqlite/migrations", "internal/journal/migrations",
 	} {
 		list, err := os.ReadDir(dir)
 		if err != nil {

@@ -17,6 +17,7 @@ func TestNothingIsSkippedInCI(t *testing.T) {
 		"internal/bench/failover_test.go":       "a measurement that is asked for by a flag",
 		"internal/cache/warm_test.go":           "inputs of a fuzz test",
 		"internal/httpapi/fuzz_test.go":         "inputs of a fuzz test",
+		"internal/journal/crash_test.go":        "the child process of a test",
 		"internal/knowledge/ambiguity_test.go":  "inputs of a fuzz test",
 		"internal/knowledge/glob_test.go":       "a part of a table without cases",
 		"internal/knowledge/secrets_test.go":    "a measurement that is asked for by a flag",

@@ -60,6 +60,13 @@ func unplain() []word {
 		{pattern: `\bthe taker of\b`, instead: "the sink, the caller, or another noun"},
 		{pattern: `\bwhat (may|can) be said\b`, instead: "describes"},
 		{pattern: `\bwhat guards\b`, instead: "the triggers, or another noun"},
+		{ // a number that may be 1; a limit never is
+			pattern: `%d (more |other |old )?(addresses|answers|approvals|backups|batches|calls|changes|copies|days|` +
+				`documents|entries|exemptions|faults|files|hits|indexes|mentions|months|notes|people|principals|replicas|repositories|rules|runs|` +
+				`segments|separators|statements|tokens|violations|writes)\b`,
+			instead: "knowledge.Count",
+			except:  `\b(most|to|than|least) %d|as many as|\bnames?d? %d|holds %d|: want|\bpart of %d`,
+		},
 	}
 }
 
@@ -69,7 +76,8 @@ func plain() []string {
 		"cmd/tenet", "internal/access", "internal/api", "internal/backup", "internal/bundle", "internal/cache",
 		"internal/check",
 		"internal/client", "internal/coherence", "internal/erasure", "internal/failover", "internal/guidance",
-		"internal/hook", "internal/httpapi", "internal/interchange", "internal/knowledge", "internal/labels",
+		"internal/hook", "internal/httpapi", "internal/interchange", "internal/journal", "internal/knowledge",
+		"internal/labels",
 		"internal/live", "internal/mcp", "internal/observe", "internal/postgres", "internal/server",
 		"internal/settings", "internal/sqlite", "internal/store", "internal/treesync", "internal/upkeep",
 		"internal/worktree",

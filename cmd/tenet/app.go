@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -68,9 +69,23 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 		a.say("confidential: %s", strings.Join(marked, ", "))
 	}
 	if err != nil {
-		_, _ = fmt.Fprintln(errs, "tenet: "+explain(err)) // who can't be told can't be told that either
+		// who can't be told can't be told that either
+		_, _ = fmt.Fprintln(errs, "tenet: "+explain(err)+a.nobodyThere(err))
 	}
 	return exitCode(err)
+}
+
+// nobodyThere returns what to do where nothing listens at the address that was given; "" for another error.
+func (a *app) nobodyThere(err error) string {
+	away, ok := errors.AsType[*store.UnavailableError](err)
+	if !ok || a.URL == "" {
+		return ""
+	}
+	if dial, ok := errors.AsType[*net.OpError](away.Err); !ok || dial.Op != "dial" {
+		return ""
+	}
+	return "\nThe address comes from " + a.sourceOf("url") + ". Without one a command asks the server of this " +
+		"machine, which `tenet serve` starts."
 }
 
 func newApp(in io.Reader, out, errs io.Writer, env func(string) (string, bool)) *app {
@@ -107,6 +122,8 @@ one that runs on the data directory, else straight into the database.`,
 	a.shared = settingsOf(&a.common)
 	register(a.root.PersistentFlags(), a.shared)
 	addCommands(a)
+	knowsTopics(a.root)
+	fitHelp(a, screenOf(out, env))
 	for _, cmd := range a.root.Commands() {
 		if !cmd.Runnable() && cmd.HasSubCommands() {
 			asGroup(cmd)
@@ -126,23 +143,7 @@ func (a *app) command(parent, cmd *cobra.Command, pointer any,
 		register(cmd.Flags(), list)
 	}
 	a.settings[cmd] = list
-	check := cmd.Args
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if check == nil {
-			check = cobra.NoArgs
-		}
-		switch err := check(cmd, args); {
-		case err == nil:
-			return nil
-		case !strings.Contains(err.Error(), "arg(s)"): // it names what is wrong
-			return usageError("%s; see `%s --help`", err, cmd.CommandPath())
-		case len(args) == 0:
-			return usageError("an argument is missing: `%s`; see `%s --help`", cmd.UseLine(), cmd.CommandPath())
-		default:
-			return usageError("%d arguments do not fit: `%s`; see `%s --help`", len(args), cmd.UseLine(),
-				cmd.CommandPath())
-		}
-	}
+	cmd.Args = asUsage(cmd.Args)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := a.load(cmd, list); err != nil {
 			return err
@@ -151,6 +152,40 @@ func (a *app) command(parent, cmd *cobra.Command, pointer any,
 	}
 	parent.AddCommand(cmd)
 	return cmd
+}
+
+// asUsage has a check of arguments say what a command wants.
+func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	if check == nil {
+		check = cobra.ExactArgs(0)
+	}
+	return func(cmd *cobra.Command, args []string) error {
+		err := check(cmd, args)
+		help := fmt.Sprintf("see `%s --help`", cmd.CommandPath())
+		switch {
+		case err == nil:
+			return nil
+		case !strings.Contains(err.Error(), "arg(s)"): // it names what is wrong
+			return usageError("%s; %s", err, help)
+		case check(cmd, slices.Concat(args, []string{"1"})) == nil,
+			check(cmd, slices.Concat(args, []string{"1", "2"})) == nil:
+			return usageError("an argument is missing: `%s`; %s%s", cmd.UseLine(), help, examplesOf(cmd))
+		}
+		return usageError("%s too many: `%s`; %s", plural(len(args), "argument is", "arguments are"), cmd.UseLine(),
+			help)
+	}
+}
+
+// examplesShown is how many examples an error has.
+const examplesShown = 3
+
+// examplesOf returns the first examples of a command, for the end of an error.
+func examplesOf(cmd *cobra.Command) string {
+	if !cmd.HasExample() {
+		return ""
+	}
+	examples := strings.Split(cmd.Example, "\n")
+	return ". As in\n" + strings.Join(examples[:min(len(examples), examplesShown)], "\n")
 }
 
 // load fills the settings of a command and those that all share.

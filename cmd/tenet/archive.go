@@ -23,19 +23,12 @@ func addArchive(a *app) {
 		Long: `Documents that were retired long ago are in the archive: --archive-after of "tenet serve" says after
 how long, and the job retention.archive moves them. No list, no search, no guidance and no copy has them; their
 history stays.`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("no command %q: want archive list, archive show or archive restore", args[0])
-			}
-			return cmd.Help()
-		},
 	}
 	a.root.AddCommand(group)
 	var list archiveSettings
 	a.command(group, &cobra.Command{
 		Use: "list", Short: "List archived documents", Long: `Lists archived documents, by kind and id.`,
-		Example: "  tenet archive list\n  tenet archive list --kind rule --limit 500", Args: cobra.NoArgs,
+		Example:     "  tenet archive list\n  tenet archive list --kind rule --limit 500",
 		Annotations: printsLists(),
 	}, &list, func(ctx context.Context, _ []string) error { return listArchive(ctx, a, &list) })
 	a.command(group, &cobra.Command{

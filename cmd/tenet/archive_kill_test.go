@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	oldRules = 2000 // four pages of the archive
+	oldRules = 1500 // three pages of the archive
 	oldPage  = 500
 )
 

@@ -43,7 +43,6 @@ changed or removed.`,
   tenet audit --actor ada --limit 500 --output csv
   tenet audit --export audit.jsonl`,
 		Annotations: prints(asWide, asCSV),
-		Args:        cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error { return showAudit(ctx, a, &s) })
 }
 
@@ -55,7 +54,7 @@ const (
 
 // query reads what is asked for.
 func (s *auditSettings) query() (store.AuditQuery, error) {
-	q := store.AuditQuery{Actor: s.Actor, Key: s.Key, Kind: s.Kind}
+	q := store.AuditQuery{Actor: s.Actor, Kind: s.Kind}
 	for _, at := range []struct {
 		name, text string
 		into       *knowledge.Time
@@ -72,9 +71,11 @@ func (s *auditSettings) query() (store.AuditQuery, error) {
 	if s.Kind != "" && !slices.Contains(store.AuditKinds(), s.Kind) {
 		return q, usageError("--kind %q: want one of %s", s.Kind, strings.Join(store.AuditKinds(), ", "))
 	}
-	kind, _, _ := strings.Cut(s.Key, "/")
-	if _, err := parseKind(kind); s.Key != "" && err != nil {
-		return q, usageError("--key %q: want kind and id, as in rule/SEC-001, or a kind: %s", s.Key, err)
+	if s.Key != "" {
+		var err error
+		if q.Key, err = store.AuditAbout(s.Key); err != nil {
+			return q, usageError("--key %q: want kind and id, as in rule/SEC-001, or a kind: %s", s.Key, err)
+		}
 	}
 	if s.Limit < 1 || s.Limit > maxAudit {
 		return q, usageError("--limit %d: want 1 to %d", s.Limit, maxAudit)

@@ -50,13 +50,6 @@ without one. A running tenet makes backups by itself where --backup-dir names a 
 PostgreSQL, with the program pgBackRest, once a day, and everything that is written in between is archived all the time.
 
 With PostgreSQL, run them on its host, as the account that PostgreSQL runs under, or as root. See docs/operations/run.md.`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("no command %q: want backup setup, run, list, check, drill, expire or restore", args[0])
-			}
-			return cmd.Help()
-		},
 	}
 	a.root.AddCommand(group)
 	setup := &backupSetup{a: a}
@@ -260,7 +253,7 @@ func checkBackups(ctx context.Context, a *app, s *backupSettings) error {
 		return err
 	}
 	if len(r.Faults) > 0 {
-		return fmt.Errorf("%d faults in the backups of %s", len(r.Faults), s.Dir)
+		return fmt.Errorf("%s in the backups of %s", plural(len(r.Faults), "fault", "faults"), s.Dir)
 	}
 	return nil
 }
@@ -322,10 +315,10 @@ func expireBackups(ctx context.Context, a *app, s *backupSettings) error {
 	})
 }
 
-// restoreBackup puts a backup into a new data directory.
 // engineOfEmbedded is the name of the engine of an embedded database's backups.
 const engineOfEmbedded = "sqlite"
 
+// restoreBackup puts a backup into a new data directory.
 func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 	if s.Into == "" {
 		return usageError("name the data directory to restore into with --into; it must be empty or not there")
@@ -335,6 +328,17 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 		return usageError("--to %s", err)
 	}
 	target.AcceptGap = s.AcceptGap
+	if s.Machine == "" && !s.AsItWas {
+		target.Finish = func(ctx context.Context, dir string) error {
+			o := a.localOptions()
+			o.Backups = s.Backups
+			if err := server.ReapplyRestored(ctx, o, dir); err != nil {
+				return fmt.Errorf("nothing is restored, since it may name people who were erased since, or hold what "+
+					"was purged: %w; --as-it-was restores it all the same, to look at", err)
+			}
+			return nil
+		}
+	}
 	e, done, err := openBackups(ctx, a, &s.backupSettings, s.Machine, false)
 	if err != nil {
 		return err
@@ -343,13 +347,6 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 	bar := a.progress("restoring", -1)
 	c, err := e.Restore(ctx, target, s.Into, func(done, _ int64) { bar.set(int(done)) })
 	bar.done()
-	if err == nil && s.Machine == "" && c.Engine == engineOfEmbedded && !s.AsItWas {
-		o := a.localOptions()
-		o.Backups = s.Backups
-		if err = server.ReapplyRestored(ctx, o, s.Into); err != nil {
-			err = fmt.Errorf("%s is restored, and may name people who were erased since: %w", s.Into, err)
-		}
-	}
 	if err != nil {
 		return err
 	}
@@ -359,29 +356,34 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 		}
 	}
 	return a.print(c, func(w io.Writer, _ screen) error {
-		text := fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart it with: tenet "+
-			"serve --data-dir %s\nsettings are no part of a backup: put your tenet.yaml there, or this one makes no "+
-			"backups\n",
-			c.Name, moment(c.At), s.Into, c.Seq, s.Into)
-		if s.Machine != "" {
-			text = fmt.Sprintf("the journal and the admin token of %s, of %s UTC, are in %s\nstart a server on it "+
-				"with the same --database-url: what waits is brought to it\n",
-				s.Machine, moment(c.At), s.Into)
-		}
-		if c.Engine == backup.BaseBackupName {
-			text = fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart PostgreSQL on it\n",
-				c.Name, moment(c.At), s.Into, c.Seq)
-		}
-		if c.Engine == backup.PgBackRestName {
-			text = fmt.Sprintf("backup %s and the WAL after it are in %s and verified up to change %d, of %s UTC\n",
-				c.Name, s.Into, c.Seq, moment(c.At))
-			if c.Note != "" {
-				text += "note: " + c.Note + "\n"
-			}
-			text += "start PostgreSQL on it; it archives nothing before `tenet backup setup --write` and a restart " +
-				"of PostgreSQL\n"
-		}
-		_, err := io.WriteString(w, text)
+		_, err := io.WriteString(w, restoredText(&c, s))
 		return err
 	})
+}
+
+// restoredText says what was restored, and what to do with it.
+func restoredText(c *backup.Copy, s *restoreSettings) string {
+	text := fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart it with: tenet "+
+		"serve --data-dir %s\nsettings are no part of a backup: put your tenet.yaml there, or this one makes no "+
+		"backups\n",
+		c.Name, moment(c.At), s.Into, c.Seq, s.Into)
+	if s.Machine != "" {
+		text = fmt.Sprintf("the journal and the admin token of %s, of %s UTC, are in %s\nstart a server on it "+
+			"with the same --database-url: what waits is brought to it\n",
+			s.Machine, moment(c.At), s.Into)
+	}
+	if c.Engine == backup.BaseBackupName {
+		text = fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart PostgreSQL on it\n",
+			c.Name, moment(c.At), s.Into, c.Seq)
+	}
+	if c.Engine == backup.PgBackRestName {
+		text = fmt.Sprintf("backup %s and the WAL after it are in %s and verified up to change %d, of %s UTC\n",
+			c.Name, s.Into, c.Seq, moment(c.At))
+		if c.Note != "" {
+			text += "note: " + c.Note + "\n"
+		}
+		text += "start PostgreSQL on it; it archives nothing before `tenet backup setup --write` and a restart " +
+			"of PostgreSQL\n"
+	}
+	return text
 }

@@ -119,7 +119,7 @@ func (b *backupSetup) postgreSQL(ctx context.Context) error {
 	}
 	setup, restart, err := server.SetUpBackups(ctx, o, live, s.Write)
 	if errors.Is(err, server.ErrSettingsLeft) {
-		if _, said := io.WriteString(a.out, setup.PostgreSQL); said != nil {
+		if _, said := io.WriteString(a.out, strings.Join(setup.Statements, ";\n")+";\n"); said != nil {
 			return said
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -75,7 +76,11 @@ func withCategories(ctx context.Context, d *door, ops []knowledge.Op, err error)
 	if no != nil || len(missing) == 0 {
 		return err // it is not for that, or can't be said
 	}
-	return &categoryError{err: err, hint: unknownCategory(ctx, d, missing[0])}
+	_, hint, _ := strings.Cut(unknownCategory(ctx, d, missing[0]), "; ") // that it is not there says err
+	if hint != "" {
+		hint += "; "
+	}
+	return &categoryError{err: err, hint: strings.Replace(hint, "?; ", "? ", 1)}
 }
 
 // A categoryError is a refusal of a document whose category does not exist.

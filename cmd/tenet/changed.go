@@ -71,7 +71,7 @@ type fileDifference struct {
 
 // diffFile shows what writing a file would change.
 func diffFile(ctx context.Context, a *app, name string) error {
-	ops, err := readPuts(ctx, a, name, &putSettings{Force: true})
+	ops, err := readPuts(ctx, a, []string{name}, &putSettings{Force: true})
 	if err != nil {
 		return err
 	}

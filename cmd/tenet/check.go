@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,20 +89,29 @@ func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) err
 	if found := len(r.Findings); files.before == nil && len(args) == 0 { // else it says nothing of the whole tree
 		in.Findings = &found
 	}
-	followed, violated, exempted := r.Outcomes()
-	for _, o := range []struct {
-		rules []string
-		store.EffectTally
-	}{{followed, store.EffectTally{Followed: 1}}, {violated, store.EffectTally{Violated: 1}}, {exempted, store.EffectTally{Exempted: 1}}} {
-		for _, id := range o.rules {
-			add(in, id, o.EffectTally)
-		}
-	}
+	addOutcomes(in, r)
 	checkIn(ctx, a, w, b, in)
 	if r.Decision == check.Deny {
 		return errBroken
 	}
 	return nil
+}
+
+// addOutcomes adds what became of each rule to what the server is told.
+func addOutcomes(in *store.CheckIn, r *check.Result) {
+	followed, violated, exempted := r.Outcomes()
+	for _, o := range []struct {
+		rules []string
+		store.EffectTally
+	}{
+		{followed, store.EffectTally{Followed: 1}},
+		{violated, store.EffectTally{Violated: 1}},
+		{exempted, store.EffectTally{Exempted: 1}},
+	} {
+		for _, id := range o.rules {
+			add(in, id, o.EffectTally)
+		}
+	}
 }
 
 func setOf(b *bundle.Bundle) (*check.Set, error) {
@@ -136,12 +144,12 @@ func reportFindings(ctx context.Context, a *app, w *workTree, files *checkedFile
 }
 
 func printFindings(a *app, format string, r *check.Result) error {
-	switch format {
-	case "json":
-		e := json.NewEncoder(a.out)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
-	case "sarif":
+	switch {
+	case format == "json":
+		return printJSON(a.out, r)
+	case format == "text" && !a.forPeople():
+		return a.print(r, nil)
+	case format == "sarif":
 		text, err := r.SARIF(buildInfo().Version)
 		if err == nil {
 			_, err = a.out.Write(append(text, '\n'))

@@ -131,8 +131,8 @@ func (w *workTree) changed(ctx context.Context, base string, staged bool) (*chec
 	if err != nil {
 		return nil, err
 	}
-	changes, deleted := gitChanges(split0(list))
-	c := &checkedFiles{gone: func(path string) bool { return deleted[path] }}
+	changes, gone := gitChanges(split0(list))
+	c := &checkedFiles{gone: func(path string) bool { return gone[path] }}
 	c.now = func(yield func(check.File) bool) {
 		b := &blobs{w: w}
 		defer func() { c.err = errors.Join(c.err, b.close()) }()
@@ -166,22 +166,24 @@ func (w *workTree) changed(ctx context.Context, base string, staged bool) (*chec
 }
 
 // gitChanges reads what git diff --raw -z has written: for each change a line with modes, ids and a letter, and then
-// one path, or two where the file has moved. Deleted files are returned by their paths.
-func gitChanges(parts []string) (list []gitChange, deleted map[string]bool) {
-	deleted = map[string]bool{}
+// one path, or two where the file was renamed or copied. gone holds the paths of deleted files, and the old ones of
+// renamed files.
+func gitChanges(parts []string) (list []gitChange, gone map[string]bool) {
+	gone = map[string]bool{}
 	for i := 0; i+1 < len(parts); i++ {
 		head := strings.Fields(strings.TrimPrefix(parts[i], ":"))
 		if len(head) != 5 {
-			return list, deleted
+			return list, gone
 		}
 		i++
 		if head[4] == "D" {
-			deleted[parts[i]] = true
+			gone[parts[i]] = true
 			continue
 		}
 		c := gitChange{path: parts[i]}
-		if moved := head[4][0] == 'R' || head[4][0] == 'C'; moved && i+1 < len(parts) {
+		if renamed, copied := head[4][0] == 'R', head[4][0] == 'C'; (renamed || copied) && i+1 < len(parts) {
 			c.was = parts[i]
+			gone[c.was] = gone[c.was] || renamed
 			i++
 			c.path = parts[i]
 		}
@@ -193,7 +195,7 @@ func gitChanges(parts []string) (list []gitChange, deleted map[string]bool) {
 		}
 		list = append(list, c)
 	}
-	return list, deleted
+	return list, gone
 }
 
 // blobs reads contents from git: one process for all, which is started when the first is wanted.

@@ -50,13 +50,6 @@ came back, because the document had been changed there meanwhile. Nothing of the
 decides.
 
 They lie beside a running tenet that works on a PostgreSQL, so these commands speak to such a server only.`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("no command %q: want conflicts list, show, resolve or resolve-all", args[0])
-			}
-			return cmd.Help()
-		},
 	}
 	a.root.AddCommand(group)
 	var s conflictsSettings

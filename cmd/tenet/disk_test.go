@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,11 +22,55 @@ func TestARestartOnAFullDiskReads(t *testing.T) {
 		!strings.Contains(out, "disk of the data directory is full") {
 		t.Errorf("a write: %d, %s; want that the disk is full", code, out)
 	}
+	for _, args := range [][]string{{"jobs", "run", "log.verify"}, {"doctor", "changes"}} {
+		if code, out := command(t, dir, args...); code != exitUnavailable || !strings.Contains(out, "is full") {
+			t.Errorf("%v: %d, %s; want that the disk is full, and no wait", args, code, out)
+		}
+	}
 	free()
 	if code, out := command(t, dir, "retire", "rule/SEC-001", "--yes"); code != 0 {
 		t.Errorf("a write once there is room: %d, %s", code, out)
 	}
 	p.end(t)
+}
+
+// TestADatabaseThatWasEmptiedIsNoNewOne empties the database file of a server, and starts one again.
+func TestADatabaseThatWasEmptiedIsNoNewOne(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	serveProcess(t, dir, "").end(t)
+	if err := os.Truncate(filepath.Join(dir, "tenet.db"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"serve"}, {"list", "rules"}} {
+		if code, out := command(t, dir, args...); code != exitFailed || !strings.Contains(out, "restore a backup") {
+			t.Errorf("%v: %d, %s; want that the database is empty, and what to do", args, code, out)
+		}
+	}
+}
+
+// TestADiskThatCannotBeWrittenToIsTold looks into a data directory on a disk that has become read-only, and into a
+// copy.
+func TestADiskThatCannotBeWrittenToIsTold(t *testing.T) {
+	disk := pgtest.SmallDisk(t, 64<<20)
+	dir := filepath.Join(disk, "data")
+	serveProcess(t, dir, "").kill(t)
+	if out, err := exec.Command("mount", "-o", "remount,ro", disk).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, args := range [][]string{{"serve"}, {"get", "rule/SEC-001"}, {"export", "-"}} {
+		if code, out := command(t, dir, args...); code == exitOK || !strings.Contains(out, "copy the directory") {
+			t.Errorf("%v: %d, %s; want what to do", args, code, out)
+		}
+	}
+	if code, out := command(t, filepath.Join(dir, "tenet.db"), "serve"); code == exitOK ||
+		!strings.Contains(out, "name a directory with --data-dir") {
+		t.Errorf("a file in place of a directory: %d, %s; want what to do", code, out)
+	}
+	away := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(away, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	readsRule(t, away)
 }
 
 // TestARestartOnAFullDiskOfACopyReads does the same where the data are in PostgreSQL and a copy is in the directory:

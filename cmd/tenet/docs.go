@@ -50,8 +50,12 @@ func documents(ctx context.Context, a *app, dir string) (map[string][]byte, erro
 	if err != nil {
 		return nil, err
 	}
+	tools, err := toolsDocument(filepath.Join(dir, toolsPage))
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
-		"cli.md": cliDocument(a), "configuration.md": configurationDocument(a), metricsPage: watch,
+		toolsPage: tools, "cli.md": cliDocument(a), "configuration.md": configurationDocument(a), metricsPage: watch,
 		"assistants.md": assistantsDocument(),
 	}, nil
 }
@@ -63,16 +67,25 @@ const (
 	metricsEnd   = "<!-- end of the metrics -->\n"
 )
 
-// metricsDocument returns the page at path with a new table of metrics.
-func metricsDocument(ctx context.Context, path string) ([]byte, error) {
+// around returns what stands before and behind the generated part of a page, between two comments.
+func around(path, begin, end string) (before, after string, err error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the user names the directory
 	if err != nil {
-		return nil, fmt.Errorf("read the document: %w", err)
+		return "", "", fmt.Errorf("read the document: %w", err)
 	}
-	before, rest, begun := strings.Cut(string(data), metricsBegin)
-	_, after, ended := strings.Cut(rest, metricsEnd)
+	before, rest, begun := strings.Cut(string(data), begin)
+	_, after, ended := strings.Cut(rest, end)
 	if !begun || !ended {
-		return nil, fmt.Errorf("%s lacks the comments that mark the table of metrics", path)
+		return "", "", fmt.Errorf("%s lacks the comments around its generated part", path)
+	}
+	return before, after, nil
+}
+
+// metricsDocument returns the page at path with a new table of metrics.
+func metricsDocument(ctx context.Context, path string) ([]byte, error) {
+	before, after, err := around(path, metricsBegin, metricsEnd)
+	if err != nil {
+		return nil, err
 	}
 	list, err := measures(ctx)
 	if err != nil {
@@ -114,7 +127,17 @@ func measures(ctx context.Context) (_ []server.Measure, err error) {
 func cliDocument(a *app) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Command line\n\n" + generated + a.root.Long + "\n\n")
-	b.WriteString("## Exit codes\n\n| code | meaning |\n| --- | --- |\n")
+	b.WriteString("## Commands\n\n| for | commands |\n| --- | --- |\n")
+	for _, g := range commandGroups() {
+		var links []string
+		for _, name := range g.commands {
+			if name != "help" {
+				links = append(links, fmt.Sprintf("[%s](#tenet-%[1]s)", name))
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.ToLower(g.title), strings.Join(links, ", "))
+	}
+	b.WriteString("\n## Exit codes\n\n| code | meaning |\n| --- | --- |\n")
 	for _, c := range exitCodes() {
 		fmt.Fprintf(&b, "| %d | %s |\n", c.code, c.text)
 	}
@@ -186,14 +209,19 @@ from, ` + "`tenet serve --print-config`" + ` what a server would run with.
 
 The file is YAML. It is the one that ` + "`--config`" + ` or ` + "`TENET_CONFIG`" + ` names, else ` + "`tenet.yaml`" + ` in the working directory, else
 ` + "`tenet.yaml`" + ` in the data directory. A key that nobody knows is an error, which names the nearest known one; so is a
-variable in the environment whose name is almost that of a setting. A file that was found in the
-working directory can't send a token from elsewhere to an address of its own.
+variable in the environment whose name is almost that of a setting. A token that comes from
+elsewhere is never sent to an address that a file in the working directory names: somebody else may have written it.
 
 ` + "```yaml" + `
 listen: 127.0.0.1:8420
 data_dir: /var/lib/tenet
 log_format: json
+schedule:
+  - backup.full=0 2 * * *
+  - backup.drill=0 4 * * 6
 ` + "```" + `
+
+A setting that may be given several times is a list in the file; in the environment each value has a line of its own.
 
 Durations are written as ` + "`500ms`, `30s` or `5m`" + `. Secrets are never printed.
 

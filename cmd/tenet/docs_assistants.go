@@ -23,9 +23,9 @@ func assistantsDocument() []byte {
 		"said. *Skill* is a file that the\n" +
 		"model takes up by its description, which is narrower. What can't be said is left out, and named by `tenet " +
 		"sync` and in `tenet.lock`;\n" +
-		"so is what excludes paths, or what a person takes up by hand. Of what is longer than code reviews read, `tenet " +
-		"sync` says so. The\n" +
-		"description of a skill is cut at 1,024 characters.\n\n" +
+		"so are documents that exclude paths, and those that a person takes up by hand. `tenet sync` names files that are " +
+		"longer than code\n" +
+		"reviews read. The description of a skill is cut at 1,024 characters.\n\n" +
 		"| assistant | always | path patterns | the model decides | limit |\n| --- | --- | --- | --- | --- |\n")
 	for _, target := range treesync.Targets() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", target, fileOf(target, "always"), fileOf(target, "glob"),

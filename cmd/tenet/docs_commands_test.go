@@ -9,8 +9,8 @@ import (
 )
 
 // TestEveryCommandOfTheDocumentsIsOne reads the commands that README and docs show, and checks that the program has
-// each of them with those flags and so many arguments. What they do is tried by the scripts; README.md and the pages
-// that pages_test.go and guide_test.go name are run as they stand.
+// each of them with those flags and so many arguments. README.md, the pages that pages_test.go and guide_test.go name
+// and the examples of docs/cli.md (manual_test.go) are run as they stand.
 func TestEveryCommandOfTheDocumentsIsOne(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

@@ -30,7 +30,6 @@ also when there are warnings.`,
   tenet doctor changes
   tenet doctor audit
   tenet doctor mirror`,
-		Args: cobra.NoArgs,
 	}, &looked, func(ctx context.Context, _ []string) error { return doctor(ctx, a, &looked) })
 	var s changesSettings
 	a.command(group, &cobra.Command{
@@ -48,6 +47,7 @@ given with --head later, shows that too.`,
 	}, &s, func(ctx context.Context, _ []string) error { return doctorChanges(ctx, a, s.Head) })
 	addDoctorAudit(a, group)
 	addDoctorMirror(a, group)
+	addDoctorSearch(a, group)
 	addDoctorJournal(a, group)
 	addDoctorDocuments(a, group)
 	addDoctorPostgres(a, group)
@@ -134,18 +134,18 @@ func writeChainReport(w io.Writer, d *door, r *chainReport) error {
 	case r.Changes == 0:
 		fmt.Fprintf(&b, "the log of %s is empty\n", d.place())
 	case len(r.Faults) == 0:
-		fmt.Fprintf(&b, "%d changes of %s verified, from %d to %d\n", r.Changes, d.place(), r.From, r.To)
+		fmt.Fprintf(&b, "%s of %s verified, from %d to %d\n", plural(r.Changes, "change", "changes"), d.place(), r.From, r.To)
 		fmt.Fprintf(&b, "head %s: note it elsewhere, and give it with --head later\n", r.Head)
 		if !r.Documents {
 			fmt.Fprintf(&b, "that each document is the one of its hash was not checked: %s\n", r.Why)
 		}
 		if r.Erased > 0 {
-			fmt.Fprintf(&b, "%d changes had a person erased from them: that each is as its erasure left it, the "+
-				"database itself checks\n", r.Erased)
+			fmt.Fprintf(&b, "%s had a person erased: that each is as its erasure left it, the "+
+				"database itself checks\n", plural(r.Erased, "change", "changes"))
 		}
 		if r.Unattested > 0 {
-			fmt.Fprintf(&b, "%d purges are of before their hash held who made them and when: that can't be checked\n",
-				r.Unattested)
+			fmt.Fprintf(&b, "%s of before the hash held who made it and when: that can't be checked\n",
+				plural(r.Unattested, "purge", "purges"))
 		}
 		if !r.Anchored {
 			b.WriteString("older changes are no longer kept, so that what came before the first one can't be checked\n")

@@ -26,7 +26,6 @@ Who writes past tenet can make the whole chain anew. The head that is shown, not
 later, shows that too.`,
 		Example: `  tenet doctor audit
   tenet doctor audit --head 42-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
-		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error { return doctorAudit(ctx, a, s.Head) })
 }
 

@@ -19,15 +19,16 @@ func addDoctorDocuments(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "documents",
 		Short: "Look for documents that were written past tenet, and that it would refuse",
-		Long: `Validates every document in the database as if it were written now, retired ones too, and names each that the server would refuse, with each fault and
-what would be right: unknown words, wrong types, invisible characters, empty titles, keys and passwords, two principals with one token. Such a document came in
-by another way than tenet, as with psql. Of a running tenet its job ` + documentsJob + ` looks, which only an admin may ask for. The exit code is 1 when something is found.
+		Long: `Validates every document in the database as if it were written now, retired ones too, and names each that
+the server would refuse, with each fault and what would be right: unknown words, wrong types, invisible characters,
+empty titles, keys and passwords, two principals with one token. Such a document came in by another way than tenet, as
+with psql. Of a running tenet its job ` + documentsJob + ` looks, which only an admin may ask for. The exit code is 1
+when something is found.
 
-To mend a document, write it without the fault, with ` + "`tenet put` or `tenet edit`" + `; an export that holds such documents is restored with
-` + "`tenet import --accept-invalid`" + `.`,
+To mend a document, write it without the fault, with ` + "`tenet put` or `tenet edit`" + `; an export that holds such
+documents is restored with ` + "`tenet import --accept-invalid`" + `.`,
 		Example: `  tenet doctor documents
   tenet doctor documents --output json`,
-		Args: cobra.NoArgs,
 	}, &struct{}{}, func(ctx context.Context, _ []string) error { return doctorDocuments(ctx, a) })
 }
 
@@ -81,7 +82,8 @@ func printStored(a *app, d *door, r *server.StoredReport) error {
 			fmt.Fprintf(&b, "and %d more\n", r.More)
 		}
 		if len(r.Faults) == 0 {
-			fmt.Fprintf(&b, "%d documents of %s are as tenet would take them\n", r.Documents, d.place())
+			b.WriteString(plural(r.Documents, "document of "+d.place()+" is as tenet would take it",
+				"documents of "+d.place()+" are as tenet would take them") + "\n")
 		}
 		_, err := io.WriteString(w, b.String())
 		return err

@@ -165,8 +165,11 @@ func pastTheCheck(t *testing.T, url, sql string) {
 func TestWhatIsWrittenPastTenetIntoPostgreSQLIsRefusedOrNamedAndCanBeRestored(t *testing.T) {
 	for _, w := range writtenPast() {
 		t.Run(w.name, func(t *testing.T) {
-			url, dir := pgtest.URL(t), filepath.Join(t.TempDir(), "data")
-			seededPast(t, dir, "--database-url", url)
+			dir := filepath.Join(t.TempDir(), "data")
+			url := pgtest.Template(t, "past", func(url string) error {
+				seededPast(t, filepath.Join(t.TempDir(), "data"), "--database-url", url)
+				return nil
+			})
 			pastTheCheck(t, url, w.postgres)
 			code, said := command(t, dir, "doctor", "documents", "--database-url", url)
 			namedOnce(t, &w, code, said)
@@ -181,7 +184,7 @@ func TestARunningTenetLooksAtItsDocuments(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	url := pgtest.URL(t)
 	p := serveProcess(t, dir, url)
-	if said := p.command(t, "doctor", "documents"); !strings.Contains(said, "are as tenet would take them") {
+	if said := p.command(t, "doctor", "documents"); !strings.Contains(said, "as tenet would take") {
 		t.Fatalf("of what tenet has written itself:\n%s", said)
 	}
 	i := slices.IndexFunc(writtenPast(), func(w pastTenet) bool { return w.name == "an empty title" })

@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
 	"tenet/internal/server"
-	"tenet/internal/sqlite"
 	"tenet/internal/store"
 )
 
@@ -34,21 +33,22 @@ With --export every batch comes as one line of JSON with all its documents: what
 and what to write by hand if the machine is.`,
 		Example: `  tenet doctor journal
   tenet doctor journal --export journal.jsonl`,
-		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error { return doctorJournal(ctx, a, s.Export) })
 }
 
 func doctorJournal(ctx context.Context, a *app, export string) error {
 	path := filepath.Join(a.DataDir, server.JournalFile)
-	lines := []*sqlite.JournalLine{}
-	keep := func(l *sqlite.JournalLine) error { lines = append(lines, l); return nil }
+	lines := []*journal.Line{}
+	keep := func(l *journal.Line) error { lines = append(lines, l); return nil }
 	if export != "" {
 		return exportJournal(ctx, a, path, export)
 	}
-	if err := sqlite.ReadJournal(ctx, path, keep); err != nil {
+	if err := journal.Read(ctx, path, keep); err != nil {
 		return noJournal(a.DataDir, err)
 	}
-	t := &table{head: []string{"SEQ", "BATCH", "STATE", "BY", "SINCE (UTC)", "OPS", "FIRST DOCUMENT", "WHY"}, wide: 7, wrap: true}
+	t := &table{
+		head: []string{"SEQ", "BATCH", "STATE", "BY", "SINCE (UTC)", "OPS", "FIRST DOCUMENT", "WHY"}, wide: 7, wrap: true,
+	}
 	damaged := 0
 	for _, l := range lines {
 		first := ""
@@ -57,7 +57,6 @@ func doctorJournal(ctx context.Context, a *app, export string) error {
 		}
 		if l.Damaged {
 			damaged++
-			l.Why = strings.TrimPrefix(l.Why+"; its text is damaged: it is not applied", "; ")
 		}
 		t.add(itoa(l.Seq), l.Batch.String(), l.State, l.Actor, moment(l.At), strconv.Itoa(len(l.Ops)), first, l.Why)
 	}
@@ -68,7 +67,7 @@ func doctorJournal(ctx context.Context, a *app, export string) error {
 		}
 	}
 	err := a.printTable(struct {
-		Batches []*sqlite.JournalLine `json:"batches"`
+		Batches []*journal.Line `json:"batches"`
 	}{lines}, t)
 	if err == nil && damaged > 0 {
 		err = fmt.Errorf("%s in %s: the disk may be failing; what can still be read is shown, and a person decides",
@@ -81,7 +80,7 @@ func doctorJournal(ctx context.Context, a *app, export string) error {
 func exportJournal(ctx context.Context, a *app, path, dest string) error {
 	n, waiting := 0, 0
 	err := a.exportLines(dest, func(enc *json.Encoder) error {
-		err := sqlite.ReadJournal(ctx, path, func(l *sqlite.JournalLine) error {
+		err := journal.Read(ctx, path, func(l *journal.Line) error {
 			n++
 			if l.State == knowledge.BatchQueued {
 				waiting++

@@ -150,10 +150,11 @@ func writeMirror(w io.Writer, sc screen, r *mirrorReport) error {
 	t.add("built", plural(r.Mirror.Builds, "time", "times")+" since the start")
 	compared := "not since the start"
 	if c := r.Mirror.Compared; !c.At.IsZero() {
-		compared = fmt.Sprintf("%s at change %d: %d documents, equal: %s", moment(c.At), c.Seq, c.Documents,
-			yesNo(c.Equal))
+		compared = fmt.Sprintf("%s at change %d: %s, equal: %s", moment(c.At), c.Seq,
+			plural(c.Documents, "document", "documents"), yesNo(c.Equal))
 	}
 	t.add("compared", compared)
-	t.add("journal", fmt.Sprintf("%d batches wait for PostgreSQL, %d for a person", r.Journal.Depth, r.Journal.Parked))
+	t.add("journal", fmt.Sprintf("%s for PostgreSQL, %d for a person",
+		plural(r.Journal.Depth, "batch waits", "batches wait"), r.Journal.Parked))
 	return t.writeRows(w, sc)
 }

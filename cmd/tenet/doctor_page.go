@@ -230,6 +230,9 @@ func examineBackups(h *health, goals recoveryGoals, now time.Time) []server.Find
 		made.State, made.Text = stateBad, b.Error
 	case b.Newest == nil:
 		made.State, made.Text = stateBad, "there is none yet"
+	case b.Newest.At.Sub(now) > time.Hour:
+		made.State, made.Text = stateBad, "one is of "+moment(b.Newest.At)+" UTC, which is yet to come: a clock is or "+
+			"was wrong; `tenet backup check` says more"
 	case now.Sub(b.Newest.At.Time) > oldBackup:
 		made.State, made.Text = stateBad, "the newest is of "+moment(b.Newest.At)+" UTC"
 	default:

@@ -27,7 +27,6 @@ archive that fails; and the statements that cost most, by tenet's names for them
 when something is wrong, and 0 when there are only warnings.`,
 		Example: `  tenet doctor postgres
   tenet doctor postgres --role tenet_app`,
-		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error {
 		findings, err := server.InspectPostgres(ctx, a.localOptions(), s.Role)
 		if err != nil {

@@ -131,7 +131,7 @@ const (
 // saySeeded tells that a database was made.
 func (a *app) saySeeded(l *server.Local) {
 	if n := l.Seeded().Created; n > 0 {
-		a.say("%s is new: the %d documents of the starter set were written", l.Place(), n)
+		a.say("%s is new: the starter set was written, %s", l.Place(), plural(n, "document", "documents"))
 	}
 }
 
@@ -266,7 +266,7 @@ func policyOf(s *common) (access.Policy, error) {
 		return p, usageError("--%s", err)
 	}
 	if knowledge.TextFault(s.Agent) != "" || len(s.Agent) > 100 {
-		return p, usageError("--agent: want a name of at most 100 characters")
+		return p, usageError("--as-agent: want a name of at most 100 characters")
 	}
 	return p, nil
 }
@@ -299,6 +299,10 @@ func (a *app) close(d *door) {
 		case knowledge.ModeCold:
 			a.say("the PostgreSQL of %s is away: the starter set answers", d.place())
 		case knowledge.ModeNormal, knowledge.ModeRecovering:
+		}
+		if n := d.remote.Level().Lacking; n > 0 {
+			a.say("lists and searches of %s lack %s waiting for PostgreSQL, since the disk of its mirror is full",
+				d.place(), knowledge.Count(n, "write", "writes"))
 		}
 	}
 	if d.hops {

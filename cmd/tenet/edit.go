@@ -88,7 +88,7 @@ func edit(ctx context.Context, a *app, key knowledge.Key, dry dryRun, b knowledg
 	}
 	defer a.close(d)
 	_ = loose(a, b.Ops, false) // without strict it returns no error
-	if err := checkSeen(ctx, a, d, b.Ops); err != nil {
+	if err := checkSeen(ctx, a, d, b.Ops, condition{}); err != nil {
 		return kept(err)
 	}
 	if err := applyOr(ctx, a, d, dry, b); err != nil {
@@ -106,7 +106,7 @@ func edit(ctx context.Context, a *app, key knowledge.Key, dry dryRun, b knowledg
 
 // editedOps reads what was saved: one op, which holds for the version that was opened.
 func editedOps(ctx context.Context, a *app, name string, opened *knowledge.Record) ([]knowledge.Op, error) {
-	ops, err := readPuts(ctx, a, name, &putSettings{})
+	ops, err := readPuts(ctx, a, []string{name}, &putSettings{})
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,9 @@ func showEffects(ctx context.Context, a *app, q store.EffectQuery) error {
 	if q.Limit < 1 || q.Limit > store.MaxFleetLimit {
 		return usageError("--limit %d: want 1 to %d", q.Limit, store.MaxFleetLimit)
 	}
-	page, err := withFleet(ctx, a, "counts what rules do", func(ctx context.Context, c client.Fleet) (*client.EffectPage, error) {
+	page, err := withFleet(ctx, a, "counts what rules do", func(ctx context.Context,
+		c client.Fleet,
+	) (*client.EffectPage, error) {
 		return c.Effects(ctx, q)
 	})
 	if err != nil {

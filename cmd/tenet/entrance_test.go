@@ -27,7 +27,7 @@ import (
 )
 
 // certify writes a certificate for tenet.test with its key, and returns who trusts it.
-func certify(t *testing.T, cert, key string, serial int64) *x509.CertPool {
+func certify(t *testing.T, cert, key string, serial int64, until time.Time) *x509.CertPool {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -35,7 +35,7 @@ func certify(t *testing.T, cert, key string, serial int64) *x509.CertPool {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), DNSNames: []string{"tenet.test"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour),
+		NotAfter: until,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
@@ -83,7 +83,8 @@ func (p *process) address(t *testing.T) string {
 func TestATenetSpeaksTLSAndTakesANewCertificate(t *testing.T) {
 	files := t.TempDir()
 	cert, key := filepath.Join(files, "cert.pem"), filepath.Join(files, "key.pem")
-	trusts := certify(t, cert, key, 1)
+	later := time.Now().Add(time.Hour)
+	trusts := certify(t, cert, key, 1, later)
 	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "", "--tls-cert", cert, "--tls-key", key)
 	serial := func(trusts *x509.CertPool) int64 {
 		c, err := tls.Dial("tcp", p.address(t), &tls.Config{RootCAs: trusts, ServerName: "tenet.test"})
@@ -98,11 +99,20 @@ func TestATenetSpeaksTLSAndTakesANewCertificate(t *testing.T) {
 	}
 	p.command(t, "list", "rules", "--limit", "1")
 
-	put(t, cert, "half of a new certificate")
-	if got := serial(trusts); got != 1 {
-		t.Errorf("while a broken certificate lies there: serial %d, want the old one", got)
+	// keeps waits until the server has looked at what lies there now, and has kept the certificate that it had.
+	keeps := func(what, said string) {
+		t.Helper()
+		if err := eventually(func() bool {
+			return serial(trusts) == 1 && strings.Contains(p.log.text(), said)
+		}); err != nil {
+			t.Errorf("while %s lies there, the old certificate is not kept: %v\n%s", what, err, p.log.text())
+		}
 	}
-	trusts = certify(t, cert, key, 2)
+	put(t, cert, "half of a new certificate")
+	keeps("a broken certificate", "and the old one is kept")
+	certify(t, cert, key, 3, time.Now().Add(-time.Minute))
+	keeps("an expired certificate", "it has expired")
+	trusts = certify(t, cert, key, 2, later)
 	if err := eventually(func() bool { return serial(trusts) == 2 }); err != nil {
 		t.Fatalf("the new certificate is not taken: %v", err)
 	}
@@ -138,7 +148,13 @@ func freePort(t *testing.T) string {
 // fetch returns the status and the body of an answer.
 func fetch(t *testing.T, method, url, token string, header ...string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
+	return fetchBody(t, method, url, token, "", header...)
+}
+
+// fetchBody does the same with a body.
+func fetchBody(t *testing.T, method, url, token, body string, header ...string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,11 +169,11 @@ func fetch(t *testing.T, method, url, token string, header ...string) (int, stri
 		t.Fatal(err)
 	}
 	defer a.Body.Close()
-	body, err := io.ReadAll(a.Body)
+	answer, err := io.ReadAll(a.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.StatusCode, string(body)
+	return a.StatusCode, string(answer)
 }
 
 func TestMeasuresHaveAListenerOfTheirOwn(t *testing.T) {

@@ -26,13 +26,6 @@ func addErase(a *app) {
 		Use:   "erase",
 		Short: "Erase a person",
 		Long:  `Erases a person from everything that the server keeps. Only admins may do this.`,
-		Args:  cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("no command %q: want erase principal", args[0])
-			}
-			return cmd.Help()
-		},
 	}
 	a.root.AddCommand(group)
 	var s eraseSettings

@@ -68,7 +68,7 @@ func TestAnErasedPersonIsInNoFileAndComesBackWithNoBackup(t *testing.T) {
 	_, pseudonym, _ := strings.Cut(said, "called ")
 	pseudonym, _, _ = strings.Cut(pseudonym, " ")
 	none(dir)
-	if said := do(exitOK, "doctor", "changes"); !strings.Contains(said, "changes had a person erased from them") {
+	if said := do(exitOK, "doctor", "changes"); !strings.Contains(said, "changes had a person erased") {
 		t.Errorf("doctor changes says\n%s\nand nothing of an erasure", said)
 	}
 	if said := do(exitOK, "erase", "principal", storetest.Erased, "--yes"); !strings.Contains(said,
@@ -107,6 +107,11 @@ func TestAnErasedPersonIsInNoFileAndComesBackWithNoBackup(t *testing.T) {
 	do(exitOK, "backup", "restore", "--backup-dir", before, "--into", filepath.Join(work, "was"), "--as-it-was")
 	if len(storetest.NamedInFiles(t, filepath.Join(work, "was"))) == 0 {
 		t.Error("a backup of before does not hold the person: the test proves nothing")
+	}
+	put(t, filepath.Join(dir, "erasures.ledger"), "{")
+	do(exitFailed, "backup", "restore", "--backup-dir", before, "--into", filepath.Join(work, "half"))
+	if exists(filepath.Join(work, "half")) {
+		t.Error("a restore that can't erase again leaves what names the person")
 	}
 }
 

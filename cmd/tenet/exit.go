@@ -114,7 +114,7 @@ func explain(err error) string {
 	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
 		text := explainInvalid(err, invalid)
 		if c, ok := errors.AsType[*categoryError](err); ok {
-			text += "\n" + strings.TrimPrefix(c.hint, ": ") + "\n--create-category of `tenet put` creates it"
+			text += "\n" + c.hint + "--create-category of `tenet put` creates it"
 		}
 		return text
 	}
@@ -161,7 +161,7 @@ func explainInvalid(err error, invalid *knowledge.InvalidError) string {
 		b.WriteString(faultText(invalid, invalid.Faults[0]))
 		return b.String() + after
 	}
-	fmt.Fprintf(&b, "%d faults:", len(invalid.Faults))
+	b.WriteString(plural(len(invalid.Faults), "fault", "faults") + ":")
 	for _, f := range invalid.Faults {
 		b.WriteString("\n  " + faultText(invalid, f))
 	}

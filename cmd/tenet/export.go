@@ -133,11 +133,11 @@ only a part, without its history. "tenet import" reads all of them back, with th
 		case s.Format == "yaml" && args[0] != "-" && !isYAMLName(args[0]):
 			return e.folder(ctx, args[0], interchange.YAML)
 		case s.Format == "yaml":
-			return e.file(ctx, args[0], "documents", e.writeYAML)
+			return e.file(ctx, args[0], "document", e.writeYAML)
 		case s.Format == "csv":
-			return e.file(ctx, args[0], "rows", e.writeCSV)
+			return e.file(ctx, args[0], "row", e.writeCSV)
 		}
-		return e.file(ctx, args[0], "lines", e.writeLines)
+		return e.file(ctx, args[0], "line", e.writeLines)
 	})
 }
 
@@ -220,7 +220,7 @@ func (e *exporter) file(ctx context.Context, dest, what string,
 	if err := os.Rename(f.Name(), target); err != nil {
 		return err
 	}
-	e.a.say("%d %s written to %s", n, what, dest)
+	e.a.say("%s written to %s", plural(int64(n), what, what+"s"), dest)
 	e.sayHead(sum)
 	return nil
 }
@@ -298,7 +298,7 @@ func (e *exporter) writeLines(ctx context.Context, dest io.Writer) (int, error) 
 	if err != nil {
 		return n, err
 	}
-	return n, errors.Join(w.Close(), buf.Flush())
+	return n, errors.Join(w.Close(store.MarksOf(ctx).Categories()), buf.Flush())
 }
 
 // writeYAML writes a YAML document for each of ours.
@@ -315,6 +315,9 @@ func (e *exporter) writeYAML(ctx context.Context, dest io.Writer) (int, error) {
 		}
 		file, err := interchange.YAML(doc)
 		if err != nil {
+			return err
+		}
+		if err := e.mark(ctx, r, doc, &file); err != nil {
 			return err
 		}
 		if n++; n > 1 {
@@ -414,6 +417,9 @@ func (e *exporter) folder(ctx context.Context, dir string,
 		if err != nil {
 			return fmt.Errorf("write %s: %w", r.Key, err)
 		}
+		if err := e.mark(ctx, r, doc, &file); err != nil {
+			return err
+		}
 		name := filepath.FromSlash(names.Free(file.Path))
 		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
@@ -426,6 +432,6 @@ func (e *exporter) folder(ctx context.Context, dir string,
 		return err
 	}
 	bar.done()
-	e.a.say("%d files written to %s", n, dir)
+	e.a.say("%s written to %s", plural(n, "file", "files"), dir)
 	return nil
 }

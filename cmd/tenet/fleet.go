@@ -85,7 +85,10 @@ func listFleet(ctx context.Context, a *app, s *fleetSettings) error {
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"REPOSITORY", "STATE", "FOR", "SEEN", "BRANCH", "BY", "WHY"}, wide: 6, wrap: true, none: "no repositories are here"}
+	t := &table{
+		head: []string{"REPOSITORY", "STATE", "FOR", "SEEN", "BRANCH", "BY", "WHY"},
+		wide: 6, wrap: true, none: "no repositories are here",
+	}
 	for i := range page.Repositories {
 		r := &page.Repositories[i]
 		t.add(r.Repository, string(r.State), since(r.Since), since(r.LastSeen), orDash(r.Branch), orDash(r.By),
@@ -112,7 +115,10 @@ func since(t knowledge.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return ago(t.Time)
+	if text := ago(t.Time); text != justNow {
+		return text
+	}
+	return "just now"
 }
 
 // whyFleet says what made a repository's state.

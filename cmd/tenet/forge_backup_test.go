@@ -140,6 +140,14 @@ func TestAForgedBackupIsRefused(t *testing.T) {
 			forge: forge("SELECT 1"), alter: func(m map[string]any) { m["documents"] = map[string]int{} },
 			says: "and its manifest says 0",
 		},
+		"the time": {
+			forge: forge("SELECT 1"), alter: func(m map[string]any) { m["at"] = "1999-01-01T00:00:00.000000Z" },
+			says: "it is not about this backup",
+		},
+		"whose archive it is": {
+			forge: forge("SELECT 1"), alter: func(m map[string]any) { m["file"] = "20260101T000000.000Z.tar.zst" },
+			says: "it is not about this backup",
+		},
 		"a plain one in place of one with a key": {
 			forge: forge("SELECT 1"), args: []string{"--backup-key-file", key}, says: "is not encrypted",
 		},

@@ -56,7 +56,7 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 			"purge by somebody else",
 		},
 		"a middle row taken out":  {"DELETE FROM changes WHERE seq = 3", "4 follows 2"},
-		"the first row taken out": {"DELETE FROM changes WHERE seq = 1", "the ledger still holds 1 batches"},
+		"the first row taken out": {"DELETE FROM changes WHERE seq = 1", "the ledger still holds 1 batch "},
 		"the last rows taken out": {"DELETE FROM changes WHERE seq > 5", "cut off"},
 		"a document past the log": {
 			"ALTER TABLE categories DISABLE TRIGGER USER; UPDATE categories SET name = 'Forged' WHERE category_id = " +
@@ -168,11 +168,14 @@ func TestAForgedMirrorIsNamed(t *testing.T) {
 	}
 	p.end(t)
 	for name, is := range map[string]struct{ forge, says string }{
-		"nothing":    {"SELECT 1", ""},
-		"a last row": {"DELETE FROM changes WHERE seq = (SELECT max(seq) FROM changes)", "the log was changed after it was written"},
-		"a row":      {"DELETE FROM changes WHERE seq = (SELECT max(seq) - 1 FROM changes)", "it is missing"},
-		"an actor":   {"UPDATE changes SET actor = 'mallory' WHERE seq = (SELECT max(seq) FROM changes)", "mallory"},
-		"a search":   {"DELETE FROM search WHERE id = 'SEC-001'", "rule/SEC-001 is active, and no search finds it"},
+		"nothing": {"SELECT 1", ""},
+		"a last row": {
+			"DELETE FROM changes WHERE seq = (SELECT max(seq) FROM changes)",
+			"the log was changed after it was written",
+		},
+		"a row":    {"DELETE FROM changes WHERE seq = (SELECT max(seq) - 1 FROM changes)", "it is missing"},
+		"an actor": {"UPDATE changes SET actor = 'mallory' WHERE seq = (SELECT max(seq) FROM changes)", "mallory"},
+		"a search": {"DELETE FROM search WHERE id = 'SEC-001'", "rule/SEC-001 is active, and no search finds it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			forged := filepath.Join(t.TempDir(), "data")

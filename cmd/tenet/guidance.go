@@ -76,7 +76,7 @@ where no flag says otherwise. docs/scopes.md describes the patterns.`,
 		}
 		return a.print(got, func(w io.Writer, sc screen) error {
 			if q.Budget.Explain {
-				return writeExplained(w, sc, got)
+				return writeExplained(w, sc, got, q.Task != "")
 			}
 			_, err := io.WriteString(w, got.Markdown(&q))
 			if got.LeftOut.Total > 0 {
@@ -170,8 +170,8 @@ func knownOf(list []guidance.Known) []known {
 	return out
 }
 
-func writeExplained(w io.Writer, sc screen, a *guidance.Answer) error {
-	t := &table{head: []string{"DOCUMENT", "ENFORCEMENT", "TOKENS", "TITLE", "WHY"}, wide: 3}
+func writeExplained(w io.Writer, sc screen, a *guidance.Answer, task bool) error {
+	t := &table{head: []string{"DOCUMENT", "ENFORCEMENT", "TOKENS", "TITLE", "WHY"}, wide: 4, wrap: true}
 	for i := range a.Items {
 		item := &a.Items[i]
 		strict := item.Enforcement
@@ -181,7 +181,7 @@ func writeExplained(w io.Writer, sc screen, a *guidance.Answer) error {
 		t.add(item.Key, strict, itoa(int64(item.Sizes.Full)), cell(item.Title), cell(guidance.Why(item.Because)))
 	}
 	for _, l := range a.LeftOut.First {
-		t.add(string(l.Kind)+"/"+l.ID, "", itoa(int64(l.Tokens)), cell(l.Title), "left out: "+leftWords(l.Reason))
+		t.add(string(l.Kind)+"/"+l.ID, "", itoa(int64(l.Tokens)), cell(l.Title), "left out: "+leftWords(l.Reason, task))
 	}
 	if err := t.write(w, sc); err != nil {
 		return err
@@ -199,13 +199,15 @@ func writeExplained(w io.Writer, sc screen, a *guidance.Answer) error {
 	return nil
 }
 
-func leftWords(reason string) string {
-	switch reason {
-	case guidance.LeftModel:
+func leftWords(reason string, task bool) string {
+	switch {
+	case reason == guidance.LeftModel && task:
+		return "it does not fit the task"
+	case reason == guidance.LeftModel:
 		return "the model decides by its title; give a --task"
-	case guidance.LeftTarget:
+	case reason == guidance.LeftTarget:
 		return "it is meant for another assistant"
-	case guidance.LeftBudget:
+	case reason == guidance.LeftBudget:
 		return "no room in the budget"
 	}
 	return "more hold than an answer names"

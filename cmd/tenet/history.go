@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -32,8 +33,9 @@ func addHistory(a *app) {
 		Use:   "history KEY",
 		Short: "Show who changed a document, and when",
 		Long: `Shows the changes of a document, the newest first, with the fields that each has changed, and what its
-writer said of it with --message. "tenet get KEY --version N" prints one of its versions, "tenet diff" what changed
-between two, and "tenet undo BATCH" takes a write back.`,
+writer said of it with --message. A change that a proposal brought names the proposal and who proposed it. "tenet get
+KEY --version N" prints one of its versions, "tenet diff" what changed between two, and "tenet undo BATCH" takes a write
+back.`,
 		Example:           "  tenet history rule/SEC-001\n  tenet history rule SEC-001 --limit 5",
 		Annotations:       prints(asWide, asCSV),
 		Args:              cobra.RangeArgs(1, 2),
@@ -69,6 +71,11 @@ func showHistory(ctx context.Context, a *app, d *door, key knowledge.Key, limit 
 	if err != nil {
 		return err
 	}
+	proposals, err := withTimeout(ctx, a.Timeout,
+		func(ctx context.Context) (map[string]*proposed, error) { return proposedIn(ctx, d, changes) })
+	if err != nil {
+		return err
+	}
 	t := &table{head: []string{"VERSION", "VERB", "BY", "AT (UTC)", "SEQ", "BATCH", "CHANGED"}, wide: 6}
 	said := slices.ContainsFunc(changes, func(c knowledge.Change) bool { return c.Message != "" })
 	if said {
@@ -79,20 +86,57 @@ func showHistory(ctx context.Context, a *app, d *door, key knowledge.Key, limit 
 		if c.Entered() {
 			by += " (entered by " + c.EnteredBy + ", " + moment(c.EnteredAt) + ")"
 		}
+		if p := proposals[c.Batch.String()]; p != nil {
+			by += " (proposed by " + p.By + ", " + p.Proposal + ")"
+		}
 		t.add(itoa(c.Version), string(c.Verb), by, moment(c.At), itoa(int64(c.Seq)), c.Batch.String(), fields[i])
 		if said {
 			t.rows[i] = append(t.rows[i], c.Message)
 		}
 	}
 	if err := a.printTable(struct {
-		Changes []knowledge.Change `json:"changes"`
-	}{changes}, t); err != nil {
+		Changes   []knowledge.Change   `json:"changes"`
+		Proposals map[string]*proposed `json:"proposals,omitempty"` // by the batch that applied them
+	}{changes, proposals}, t); err != nil {
 		return err
 	}
 	if more {
 		a.sayMore(len(changes), fmt.Sprintf("--limit %d shows older ones too", min(10*limit, knowledge.MaxChanges)))
 	}
 	return sayWaiting(ctx, a, d, key)
+}
+
+// A proposed change was written by a proposal that somebody else may have made than the one who applied it.
+type proposed struct {
+	Proposal string `json:"proposal"`
+	By       string `json:"by"`
+}
+
+// proposedIn returns the proposals that changes come from, by their batches. Who may not read proposals gets none.
+func proposedIn(ctx context.Context, d *door, changes []knowledge.Change) (map[string]*proposed, error) {
+	found := map[string]*proposed{}
+	for _, c := range changes {
+		name := c.Batch.String()
+		if _, asked := found[name]; asked || !knowledge.MayBeApplyID(c.Batch) || c.Key.Kind == knowledge.KindProposal {
+			continue
+		}
+		found[name] = nil
+		of, err := d.Changes(ctx, knowledge.ChangeQuery{Batch: c.Batch, Kind: knowledge.KindProposal, Limit: 1})
+		switch {
+		case errors.Is(err, store.ErrForbidden):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case len(of) > 0 && of[0].Record != nil:
+			doc, err := of[0].Record.Document()
+			if err != nil {
+				return nil, err
+			}
+			found[name] = &proposed{of[0].Key.String(), doc.Stamps().CreatedBy}
+		}
+	}
+	maps.DeleteFunc(found, func(_ string, p *proposed) bool { return p == nil })
+	return found, nil
 }
 
 // sayWaiting tells of a document's newest write that waits for an absent primary: it is in no log yet.

@@ -112,6 +112,7 @@ func installHook(a *app, s *hookInstallSettings) error {
 	}
 	a.say("%s was written; %s reads it when it starts, and edits are judged by the rules that `tenet sync` or "+
 		"`tenet check` took last", where, s.Tool)
+	a.sayNotOnPath(s.Tool)
 	return nil
 }
 

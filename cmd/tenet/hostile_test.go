@@ -34,7 +34,7 @@ type hostile struct {
 	name    string
 	role    string // of its token; each kind is a principal of its own
 	callers int
-	want    int // a status that one of its answers has, so that it is what it seems; 0 for a kind that reads none
+	want    int // the status of its answer where nobody else calls; 0 for a kind that reads none
 	act     func(ctx context.Context, e *enemy, n int) (status int, err error)
 }
 
@@ -215,23 +215,26 @@ func besideHostile(t *testing.T, address string, d time.Duration) {
 	for i, kind := range kinds {
 		token := p.command(t, "token", "create", fmt.Sprintf("hostile-%d", i), "--role", kind.role, "--quiet")
 		enemies[i] = &enemy{p.address(t), strings.TrimSpace(token)}
+		if kind.want == 0 {
+			continue
+		}
+		// In the crowd it may be refused every time; alone it is answered, or it is not what is tried.
+		if status, err := kind.act(t.Context(), enemies[i], 0); status != kind.want {
+			t.Errorf("%s: answered with %d (%v) where nobody else calls, not with %d", kind.name, status, err, kind.want)
+		}
 	}
 	before := memory(t, p.cmd.Process.Pid)
 	ctx, stop := context.WithTimeout(t.Context(), d)
 	defer stop()
 	var callers sync.WaitGroup
-	counts, wanted := make([]atomic.Int64, len(kinds)), make([]atomic.Int64, len(kinds))
+	counts := make([]atomic.Int64, len(kinds))
 	for i, kind := range kinds {
 		e := enemies[i]
 		for c := range kind.callers {
 			callers.Go(func() {
 				for n := c; ctx.Err() == nil; n += kind.callers {
-					status, err := kind.act(ctx, e, n)
-					if err == nil || ctx.Err() != nil {
+					if _, err := kind.act(ctx, e, n); err == nil || ctx.Err() != nil {
 						counts[i].Add(1)
-					}
-					if status == kind.want {
-						wanted[i].Add(1)
 					}
 				}
 			})
@@ -242,9 +245,8 @@ func besideHostile(t *testing.T, address string, d time.Duration) {
 	callers.Wait()
 	done := map[string]int64{}
 	for i, kind := range kinds {
-		if done[kind.name] = counts[i].Load(); done[kind.name] == 0 || kind.want != 0 && wanted[i].Load() == 0 {
-			t.Errorf("%s: %d came through, and none was answered with %d: it is not what is tried", kind.name,
-				done[kind.name], kind.want)
+		if done[kind.name] = counts[i].Load(); done[kind.name] == 0 {
+			t.Errorf("%s: none came through", kind.name)
 		}
 	}
 	slices.Sort(took)

@@ -301,8 +301,8 @@ func (e *stoppedError) Error() string {
 
 // rest says what is there, and how to go on.
 func (e *stoppedError) rest() string {
-	return fmt.Sprintf("%d of %d documents were written; the same import again goes on where this one stopped",
-		e.written, e.of)
+	return fmt.Sprintf("%d of %s written; the same import again goes on where this one stopped",
+		e.written, plural(int64(e.of), "document", "documents"))
 }
 
 func (e *stoppedError) Unwrap() error { return e.err }
@@ -339,7 +339,11 @@ func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan, mess
 		}
 	}
 	bar.done()
-	a.say("%s written%s", plural(int64(written), "document", "documents"), takenBack(plan, batches))
+	what := "document"
+	if n := plan.Count(); written > n[interchange.Created]+n[interchange.Changed]+n[interchange.Pruned] {
+		what = "change" // of an export with history, which has several of a document
+	}
+	a.say("%s written%s", plural(int64(written), what, what+"s"), takenBack(plan, batches))
 	return nil
 }
 

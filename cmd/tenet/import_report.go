@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 
 	"tenet/internal/interchange"
+	"tenet/internal/knowledge"
 )
 
 // A stepShown is a step of an import as programs get it.
@@ -32,6 +34,9 @@ type stepShown struct {
 func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 	steps := []stepShown{}
 	t := &table{head: []string{"OUTCOME", "KEY", "FILE", "WHY"}, wide: 3, wrap: true}
+	if s.Verbose {
+		t.head, t.wide = slices.Insert(t.head, 3, "HOLDS"), 4
+	}
 	notes := 0
 	for _, st := range plan.Steps() {
 		key := ""
@@ -42,10 +47,16 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 			st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason,
 			st.Changes(), st.Notes, st.Versions, st.Invalid,
 		})
-		notes += len(st.Notes)
+		if st.Format != "" || st.Key.Kind != knowledge.KindCategory { // that one was created is no note on a text
+			notes += len(st.Notes)
+		}
 		if s.DryRun != dryNone || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned ||
-			len(st.Invalid) > 0 {
-			t.add(string(st.Outcome), key, strings.TrimSpace(st.Path+" "+st.Place), why(&st))
+			len(st.Invalid) > 0 || st.Edited {
+			cells := []string{string(st.Outcome), key, strings.TrimSpace(st.Path + " " + st.Place), why(&st)}
+			if s.Verbose {
+				cells = slices.Insert(cells, 3, holdsFor(&st))
+			}
+			t.add(cells...)
 		}
 	}
 	return a.print(struct {
@@ -70,6 +81,28 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 		}
 		return nil // once it is done
 	})
+}
+
+// holdsFor says for which files a document will hold; "" for a step that writes none, and for kinds that hold for none.
+func holdsFor(st *interchange.Step) string {
+	var scope knowledge.Scope
+	switch _, will := st.Documents(); d := will.(type) {
+	case *knowledge.Rule:
+		scope = d.Scope
+	case *knowledge.Practice:
+		scope = d.Scope
+	case *knowledge.Template:
+		scope = d.Scope
+	default:
+		return ""
+	}
+	switch scope.Activation {
+	case "glob":
+		return strings.Join(scope.Globs, " ")
+	case "manual":
+		return "by hand"
+	}
+	return scope.Activation
 }
 
 // why says in a line what a person wants to know of a step.

@@ -150,6 +150,65 @@ func TestEveryInputActsOrIsRefused(t *testing.T) {
 	}
 }
 
+// TestNoFlagIsEmpty gives every flag of every command the text of a variable that is not set: a condition, a filter, a
+// place or a token that was meant must not be taken for none.
+func TestNoFlagIsEmpty(t *testing.T) {
+	dir := t.TempDir()
+	a := newApp(os.Stdin, os.Stdout, os.Stderr, func(name string) (string, bool) { return dir, name == "TENET_DATA_DIR" })
+	for cmd, list := range a.settings {
+		if cmd.CommandPath() == "tenet list" {
+			list = append(slices.Clone(list), a.shared...)
+		}
+		cmd.SetContext(t.Context())
+		for _, s := range list {
+			flag := cmd.Flags().Lookup(s.Name)
+			if flag == nil || s.Blank != "" {
+				continue
+			}
+			err := cmd.ParseFlags([]string{"--" + s.Name + "="})
+			if err == nil {
+				err = a.load(cmd, a.settings[cmd])
+			}
+			if err == nil || !strings.Contains(err.Error(), "--"+s.Name) {
+				t.Errorf("%s --%s '': %v, want that it is refused by its name", cmd.CommandPath(), s.Name, err)
+			}
+			flag.Changed = false
+		}
+	}
+}
+
+// TestANumberThatWouldBeAnotherIsRefused gives 0 and -1 to every setting of a server that is a number or a duration: it
+// is refused with its name, or means something, and is not the default without a word.
+func TestANumberThatWouldBeAnotherIsRefused(t *testing.T) {
+	means := map[string]string{
+		"retain-log": "for ever", "recovery-time": "no goal", "recovery-point": "no goal",
+	}
+	checked := 0
+	for _, in := range inputs() {
+		_, _, s := in.of(t, nil)
+		typ := s.Type()
+		if in.command != "tenet serve" || s.By == settings.ByFlag || means[in.name] != "" ||
+			!strings.HasPrefix(typ, "int") && typ != "duration" {
+			continue
+		}
+		checked++
+		for _, value := range []string{"0", "-1", "99999999999999999999"} {
+			a, cmd, _ := in.of(t, map[string]string{s.env(): value})
+			cmd.SetContext(t.Context())
+			err := cmd.ParseFlags([]string{"--data-dir=" + t.TempDir()})
+			if err == nil {
+				err = a.load(cmd, a.settings[cmd])
+			}
+			if err == nil || !strings.Contains(err.Error(), s.env()) {
+				t.Errorf("%s=%s: %v, want that it is refused", s.env(), value, err)
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("%d numbers: the settings are read wrongly", checked)
+	}
+}
+
 // TestServeRefusesTextThatMeansNothing starts a server with nonsense for each of its settings that is a text: it is
 // refused with the setting's name, but where any text means something.
 func TestServeRefusesTextThatMeansNothing(t *testing.T) {
@@ -219,6 +278,12 @@ func TestOfTwoInputsNoneIsIgnored(t *testing.T) {
 			[]string{"list", "rules", "--url", nobody},
 			exitUsage,
 			"token and token-file are both given",
+		},
+		"a blank address": {
+			map[string]string{"TENET_DATABASE_URL": "\n"},
+			[]string{"list", "rules"},
+			exitUsage,
+			"database-url: it is blank",
 		},
 		"a flag's name in the environs": {
 			map[string]string{"TENET_LIMIT": "3"},

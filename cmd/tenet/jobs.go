@@ -29,13 +29,6 @@ func addJobs(a *app) {
 		Long: `Shows the scheduled jobs (backups, drills, retention, maintenance), runs it now, and pauses it. The
 jobs belong to a running tenet, so these commands speak to one, with the token of an admin. Schedules are settings:
 see --schedule of "tenet serve".`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("no command %q: want jobs list, run, history, pause or resume", args[0])
-			}
-			return cmd.Help()
-		},
 	}
 	a.root.AddCommand(group)
 	a.command(group, &cobra.Command{
@@ -96,13 +89,26 @@ func ofJob(name string, err error) error {
 	switch {
 	case !errors.Is(err, store.ErrNotFound):
 		return err
+	case name == "backup.full":
+		return &noBackupsError{err}
 	case strings.HasPrefix(name, "backup."):
-		return fmt.Errorf("%w\nA tenet that was started without a backup directory has no jobs of backups: `tenet "+
-			"backup setup --backup-dir DIR --write`, "+
+		return fmt.Errorf("%w\nA tenet that was started without a backup directory or, on a PostgreSQL, without a "+
+			"configuration of pgBackRest has no jobs of backups: `tenet backup setup --backup-dir DIR --write`, "+
 			"and start it anew; `tenet jobs list` shows those it has", err)
 	}
 	return fmt.Errorf("%w\n`tenet jobs list` shows those there are", err)
 }
+
+// A noBackupsError says that the running server has no jobs of backups.
+type noBackupsError struct{ err error }
+
+func (e *noBackupsError) Error() string {
+	return "the server makes no backups: it was started without a backup directory or, on a PostgreSQL, found no " +
+		"configuration of pgBackRest\nSet one up with `tenet backup setup " +
+		"--backup-dir DIR --write`, and start the server anew; `tenet jobs list` shows the jobs that it has"
+}
+
+func (e *noBackupsError) Unwrap() error { return e.err }
 
 func listJobs(ctx context.Context, a *app) error {
 	return atRunning(ctx, a, func(ctx context.Context, c *client.Store) error {

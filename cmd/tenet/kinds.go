@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -140,6 +141,14 @@ func printNew(a *app, kind knowledge.Kind, id string) error {
 	return err
 }
 
+// withoutNulls returns a sample without what it leaves open, which would teach nothing.
+func withoutNulls(sample any) any {
+	if object, ok := sample.(map[string]any); ok {
+		maps.DeleteFunc(object, func(_ string, v any) bool { return v == nil })
+	}
+	return sample
+}
+
 // commented returns a field that may be left out as lines behind a #.
 func commented(f *knowledge.Field, sample any) string {
 	doc := f.Doc
@@ -148,8 +157,11 @@ func commented(f *knowledge.Field, sample any) string {
 	}
 	value := f.Default
 	if value == "" {
-		data, err := json.Marshal(sample)
-		if err != nil || sample == nil {
+		data, err := json.Marshal(withoutNulls(sample))
+		switch {
+		case sample == nil && strings.HasPrefix(f.Type, "list"):
+			data = []byte("[]")
+		case err != nil || sample == nil:
 			data = []byte("null")
 		}
 		value = string(data) // JSON is YAML

@@ -91,9 +91,9 @@ func addList(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "list KIND",
 		Short: "List documents of one kind",
-		Long: `Lists documents of one kind: rules, practices, templates, categories, violations or principals. Filters
-narrow the list; one that the kind has no field for is refused. --output wide shows more of each and cuts nothing, csv
-is for spreadsheets, and name prints keys only, which other commands take.`,
+		Long: `Lists documents of one kind: rules, practices, templates, categories, violations, packs, repositories,
+labels, proposals or principals. Filters narrow the list; one that the kind has no field for is refused. --output wide
+shows more of each and cuts nothing, csv is for spreadsheets, and name prints keys only, which other commands take.`,
 		Example: `  tenet list rules --severity CRITICAL
   tenet list rules --language go --output json
   tenet list rules --fields rule_id,severity,title --output csv

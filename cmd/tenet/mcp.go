@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -173,8 +174,9 @@ func addMCPInstall(a *app, group *cobra.Command) {
 		Use:   "install",
 		Short: "Tell an assistant of tenet",
 		Long: `Writes into the settings of an assistant how it reaches tenet, in the project around the working
-directory. What else stands there stays, comments and layout too. No token is written: the started program finds it as
-every command does.`,
+directory. What else stands there stays, comments and layout too. --url, --config, --data-dir and --token-file are
+written as they were given, also in the environment. No token is written: the started program finds it as every command
+does.`,
 		Example: `  tenet mcp install --client claude
   tenet mcp install --client vscode --url https://tenet.example.org --http
   tenet mcp install --client cursor --remove`,
@@ -218,20 +220,7 @@ func installMCP(a *app, c *mcpClient, s *mcpInstallSettings) error {
 	if err != nil {
 		return err
 	}
-	var text []byte
-	if c.path == nil {
-		var lines []string
-		if !s.Remove {
-			lines = c.toml(a, s.HTTP)
-		}
-		text, err = worktree.SetTOML(f.Text, "mcp_servers.tenet", lines)
-	} else {
-		var stanza any
-		if !s.Remove {
-			stanza = c.stanza(a, s.HTTP)
-		}
-		text, err = worktree.SetJSON(f.Text, stanza, c.path...)
-	}
+	text, err := c.with(a, s, f.Text)
 	where := filepath.Join(dir, filepath.FromSlash(name))
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
@@ -251,47 +240,118 @@ func installMCP(a *app, c *mcpClient, s *mcpInstallSettings) error {
 		return err
 	}
 	a.say("%s was written; %s reads it when it starts", where, c.name)
+	if !s.Remove && !s.HTTP {
+		a.sayNotOnPath(c.name)
+	}
 	return nil
 }
 
-// arguments are what the assistant starts this program with.
-func mcpArguments(a *app) []string {
-	if a.URL == "" {
-		return []string{"mcp"}
+// with returns the settings in text with those of tenet set or removed.
+func (c *mcpClient) with(a *app, s *mcpInstallSettings, text []byte) (_ []byte, err error) {
+	if c.path == nil {
+		var lines []string
+		if !s.Remove {
+			if lines, err = c.toml(a, s.HTTP); err != nil {
+				return nil, err
+			}
+		}
+		return worktree.SetTOML(text, "mcp_servers.tenet", lines)
 	}
-	return []string{"mcp", "--url", a.URL}
+	var stanza any
+	if !s.Remove {
+		if stanza, err = c.stanza(a, s.HTTP); err != nil {
+			return nil, err
+		}
+	}
+	return worktree.SetJSON(text, stanza, c.path...)
 }
 
-func (c *mcpClient) stanza(a *app, remote bool) map[string]any {
+// sayNotOnPath tells where an assistant will not find the program that its settings name.
+func (a *app) sayNotOnPath(assistant string) {
+	const program = "tenet"
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		self = program
+	}
+	a.say("no program %s is on the PATH, and %s starts it by that name: `install -m 0755 %s /usr/local/bin/%[1]s` "+
+		"puts it there", program, assistant, self)
+}
+
+// mcpArguments are what the assistant starts this program with.
+func mcpArguments(a *app) ([]string, error) {
+	args := []string{"mcp"}
+	if a.URL != "" {
+		args = append(args, "--url", a.URL)
+	}
+	paths, err := givenPaths(a)
+	return append(args, paths...), err
+}
+
+// givenPaths returns the flags for the paths by which this run finds the server and its token. The assistant starts the
+// program in another folder, and without the variables that this run has.
+func givenPaths(a *app) (flags []string, err error) {
+	for _, p := range []struct{ name, path string }{
+		{"config", a.Config}, {"data-dir", a.DataDir}, {"token-file", a.TokenFile},
+	} {
+		from := a.sourceOf(p.name)
+		if !strings.HasPrefix(from, "flag ") && !strings.HasPrefix(from, "environment ") {
+			continue
+		}
+		path, err := filepath.Abs(p.path)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", p.name, err)
+		}
+		flags = append(flags, "--"+p.name, path)
+	}
+	return flags, nil
+}
+
+// headersCommand is the line with which a shell prints the headers for this server.
+func headersCommand(a *app) (string, error) {
+	flags, err := givenPaths(a)
+	for i, f := range flags {
+		if strings.Trim(f, "-./_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			flags[i] = "'" + strings.ReplaceAll(f, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(append([]string{"tenet mcp headers"}, flags...), " "), err
+}
+
+func (c *mcpClient) stanza(a *app, remote bool) (_ map[string]any, err error) {
 	m := map[string]any{}
 	kind := c.kind
 	if remote {
 		m["url"], kind = strings.TrimSuffix(a.URL, "/")+"/mcp", c.remote
 		if c.name == "claude" {
-			m["headersHelper"] = "tenet mcp headers"
+			m["headersHelper"], err = headersCommand(a)
 		} else {
 			m["headers"] = map[string]string{"Authorization": "Bearer ${env:TENET_TOKEN}"}
 		}
 	} else {
-		m["command"], m["args"] = "tenet", mcpArguments(a)
+		m["command"] = "tenet"
+		m["args"], err = mcpArguments(a)
 	}
 	if kind != "" {
 		m["type"] = kind
 	}
 	maps.Copy(m, c.extra)
-	return m
+	return m, err
 }
 
-func (c *mcpClient) toml(a *app, remote bool) []string {
+func (c *mcpClient) toml(a *app, remote bool) ([]string, error) {
 	if remote {
 		return []string{
 			fmt.Sprintf("url = %q", strings.TrimSuffix(a.URL, "/")+"/mcp"),
 			`bearer_token_env_var = "TENET_TOKEN"`,
-		}
+		}, nil
 	}
+	args, err := mcpArguments(a)
 	var quoted []string
-	for _, arg := range mcpArguments(a) {
+	for _, arg := range args {
 		quoted = append(quoted, fmt.Sprintf("%q", arg))
 	}
-	return []string{`command = "tenet"`, "args = [" + strings.Join(quoted, ", ") + "]"}
+	return []string{`command = "tenet"`, "args = [" + strings.Join(quoted, ", ") + "]"}, err
 }

@@ -15,8 +15,8 @@ type migrateSettings struct {
 }
 
 type grantSettings struct {
-	App    string `name:"app" default:"tenet_app" by:"flag" doc:"Role of the program; empty for none"`
-	Reader string `name:"reader" default:"tenet_reader" by:"flag" doc:"Role that only reads; empty for none"`
+	App    string `name:"app" default:"tenet_app" by:"flag" blank:"none" doc:"Role of the program; empty for none"`
+	Reader string `name:"reader" default:"tenet_reader" by:"flag" blank:"none" doc:"Role that only reads; empty for none"`
 	DryRun bool   `name:"dry-run" by:"flag" doc:"Show the statements, and run none"`
 }
 
@@ -39,13 +39,6 @@ func addMigrate(a *app) {
 		Long: `Changes the schema of the database: of the embedded one in the data directory, which no server may be
 using, or of the PostgreSQL that --database-url names. "tenet serve" migrates up by itself when its role may; where
 the application's role has no rights to do so, run "tenet migrate up" under another role.`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("no command %q: want migrate up, down or status", args[0])
-			}
-			return cmd.Help()
-		},
 	}
 	a.root.AddCommand(group)
 	addMigrateUp(a, group)
@@ -131,7 +124,6 @@ The program's role can neither change nor delete the log of changes, the ledger 
 anything of the schema. Run it again after each migration.`,
 		Example: `  tenet migrate grants --database-url postgres://tenet_owner@db.example.org/tenet?sslmode=verify-full
   tenet migrate grants --dry-run`,
-		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error {
 		list, err := server.GrantRights(ctx, a.localOptions(), s.App, s.Reader, s.DryRun)
 		if err != nil {
@@ -142,8 +134,8 @@ anything of the schema. Run it again after each migration.`,
 			Done       bool     `json:"done"`
 		}{list, !s.DryRun}, func(w io.Writer, _ screen) error {
 			if !s.DryRun {
-				_, err := fmt.Fprintf(w, "%d statements done: `tenet doctor postgres --role %s` looks at what is in "+
-					"force\n", len(list), s.App)
+				_, err := fmt.Fprintf(w, "%s done: `tenet doctor postgres --role %s` looks at what is in "+
+					"force\n", plural(int64(len(list)), "statement", "statements"), s.App)
 				return err
 			}
 			for _, sql := range list {
@@ -163,11 +155,13 @@ func mayGoDown(ctx context.Context, a *app, s *migrateDownSettings, to int64) er
 	if err != nil {
 		return err
 	}
-	holds := fmt.Sprintf("%d documents, %d principals with their tokens and %d changes", c.Documents, c.Principals,
-		c.Changes)
+	holds := fmt.Sprintf("%s, %s and %s", plural(c.Documents, "document", "documents"),
+		plural(c.Principals, "principal with its tokens", "principals with their tokens"),
+		plural(c.Changes, "change", "changes"))
 	switch {
 	case c.Tenets > 0:
-		return usageError("a server is at work on the database (%d sessions): stop every one, then go down", c.Tenets)
+		return usageError("a server is at work on the database (%s): stop every one, then go down",
+			plural(c.Tenets, "session", "sessions"))
 	case to == 0 && s.Database != name:
 		return usageError("schema 0 is an empty database: %s would be lost; to go there, name the database with "+
 			"--database %s, and give --yes", holds, name)

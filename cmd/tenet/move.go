@@ -35,7 +35,6 @@ No server may run on the data directory meanwhile. A PostgreSQL in which somebod
 --no-history brings the documents as they are.`,
 		Example: `  tenet move --database-url postgres://tenet@db.example.com/tenet --dry-run
   tenet move --database-url postgres://tenet@db.example.com/tenet`,
-		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error { return move(ctx, a, &s) })
 }
 

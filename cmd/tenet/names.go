@@ -124,6 +124,9 @@ func nearestKey(ctx context.Context, s store.Reader, id string, kinds ...knowled
 		}
 		var ids []string
 		for _, r := range page.Records {
+			if strings.EqualFold(r.Key.ID, id) {
+				return r.Key.String()
+			}
 			ids = append(ids, r.Key.ID)
 		}
 		if near := knowledge.Nearest(id, slices.Values(ids)); near != "" {
@@ -172,6 +175,9 @@ func takeKey(args []string) (knowledge.Key, []string, error) {
 // oneKey returns the key that all arguments name together.
 func oneKey(args []string) (knowledge.Key, error) {
 	key, rest, err := takeKey(args)
+	if err == nil && len(rest) > 0 && strings.Contains(rest[0], "=") {
+		return key, usageError("%q is too much: fields are given with a flag, as in --set %[1]q", rest[0])
+	}
 	if err == nil && len(rest) > 0 {
 		return key, usageError("%q is too much: one document is named, as rule/SEC-001 or rule SEC-001", rest[0])
 	}
@@ -263,6 +269,29 @@ func unknownCommand(root *cobra.Command, name string) error {
 	return usageError("no command %q: %s", name, hint)
 }
 
+// knowsTopics makes "help" refuse the name of a command that there is not, instead of printing the help of all.
+func knowsTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, help := range root.Commands() {
+		show := help.Run
+		if help.Name() != "help" || show == nil {
+			continue
+		}
+		help.Run = nil
+		help.RunE = func(cmd *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			switch {
+			case len(rest) > 0 && (err != nil || found == root):
+				return unknownCommand(root, rest[0])
+			case len(rest) > 0 && found.HasSubCommands():
+				return unknownIn(found, rest[0])
+			}
+			show(cmd, args)
+			return nil
+		}
+	}
+}
+
 // asGroup makes a command with others below it refuse the name of one that is not there.
 func asGroup(group *cobra.Command) {
 	group.Args = cobra.ArbitraryArgs
@@ -270,20 +299,26 @@ func asGroup(group *cobra.Command) {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		var names []string
-		for _, c := range cmd.Commands() {
-			if c.IsAvailableCommand() {
-				names = append(names, c.Name())
-			}
-		}
-		instead := ""
-		if kind, err := parseKind(cmd.Name()); err == nil {
-			instead = fmt.Sprintf("; documents are read with `tenet list %s` and `tenet get %s/ID`", kind.Plural(),
-				kind)
-		}
-		return usageError("no command %q in %s: want %s%s", args[0], cmd.CommandPath(), strings.Join(names, ", "),
-			instead)
+		return unknownIn(cmd, args[0])
 	}
+}
+
+// unknownIn refuses the name of a command that there is not in a group, and says which was probably meant.
+func unknownIn(group *cobra.Command, name string) error {
+	var names []string
+	for _, c := range group.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	hint := "want " + strings.Join(names, ", ")
+	if near := knowledge.Nearest(name, slices.Values(names)); near != "" {
+		hint = fmt.Sprintf("did you mean %q? There are %s", near, strings.Join(names, ", "))
+	}
+	if kind, err := parseKind(group.Name()); err == nil {
+		hint += fmt.Sprintf("; documents are read with `tenet list %s` and `tenet get %s/ID`", kind.Plural(), kind)
+	}
+	return usageError("no command %q in %s: %s", name, group.CommandPath(), hint)
 }
 
 // foreignFlags returns the flags for what other programs call by another name, the most likely first.

@@ -227,7 +227,7 @@ func testPack(ctx context.Context, a *app, id string, names []string) error {
 		return nil
 	})
 	if err == nil && missing > 0 {
-		return fmt.Errorf("%d of %d documents are not in pack %s", missing, len(list), id)
+		return fmt.Errorf("%d of %s not in pack %s", missing, plural(int64(len(list)), "document", "documents"), id)
 	}
 	return err
 }

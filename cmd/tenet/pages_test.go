@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -44,17 +46,37 @@ func beside(t *testing.T, dir string) *shell {
 	return s
 }
 
-// run runs a line and returns what it prints.
+// run runs a line and returns what it prints; of one that follows changes, and so has no end, the first line.
 func (s *shell) run(line string) (string, error) {
+	if strings.HasPrefix(line, "curl -N") || strings.HasPrefix(line, "tenet watch") {
+		return s.begin(line)
+	}
 	out, err := s.command(line).Output()
 	return string(out), err
+}
+
+// begin returns the first line of what a line prints, and ends it then: whoever only reads less, as head does, is not
+// missed before something more is to be printed.
+func (s *shell) begin(line string) (string, error) {
+	cmd := s.command("exec " + line)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	first, err := bufio.NewReader(out).ReadString('\n')
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait() // it was killed
+	return first, err
 }
 
 // command returns a line as a command, with the address of the server that runs in place of the usual one.
 func (s *shell) command(line string) *exec.Cmd {
 	line = strings.ReplaceAll(line, "go run ./cmd/tenet ", "tenet ")
 	line = regexp.MustCompile(`(localhost|127\.0\.0\.1):8420`).ReplaceAllString(line, "$$ADDRESS")
-	line = regexp.MustCompile(`'(\$ADDRESS[^']*)'`).ReplaceAllString(line, `"$1"`)
+	line = regexp.MustCompile(`'((?:http://)?\$ADDRESS[^']*)'`).ReplaceAllString(line, `"$1"`)
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir, cmd.Env = s.dir, s.env
 	return cmd
@@ -124,13 +146,82 @@ func TestTheReadmeShowsWhatHappens(t *testing.T) {
 	}
 }
 
-// TestTheCommandsOfThePagesRun runs the commands of pages as they stand, each beside what its page says is there.
-func TestTheCommandsOfThePagesRun(t *testing.T) {
-	root, err := filepath.Abs("../..")
+// testedElsewhere names the test of each page whose commands need more than a shell beside a server.
+func testedElsewhere() map[string]string {
+	return map[string]string{
+		"docs/cli.md":                          "TestTheExamplesOfTheManualRun",
+		"docs/for-assistants.md":               "TestTheGuideForAssistants",
+		"docs/operations/ha.md":                "TestSoakHighAvailability", // Patroni on three hosts
+		"docs/operations/outage.md":            "TestThePageAboutOutagesRuns",
+		"docs/runbooks/alerts.md":              "TestSoakRunbooks",
+		"docs/runbooks/bad-migration.md":       "TestSoakRunbooks",
+		"docs/runbooks/host-lost.md":           "TestRunbooks",
+		"docs/runbooks/ransom.md":              "TestSoakRansom",
+		"docs/runbooks/repository-lost.md":     "TestSoakRunbooks",
+		"docs/runbooks/table-dropped.md":       "TestRunbooks",
+		"docs/runbooks/wrong-person-erased.md": "TestRunbookOfTheWrongPerson",
+	}
+}
+
+// TestTheCommandsOfEveryPageAreRun finds pages with commands that no test runs, and tests of pages that are gone.
+func TestTheCommandsOfEveryPageAreRun(t *testing.T) {
+	root := "../.."
+	var tests strings.Builder
+	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for page, prepare := range map[string]func(t *testing.T, s *shell, line string) string{
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(text)
+	}
+	tested := testedElsewhere()
+	for page := range runPages(root) {
+		tested[page] = "TestTheCommandsOfThePagesRun"
+	}
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "deploy/*.md", "deploy/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	for _, name := range pages {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := filepath.ToSlash(strings.TrimPrefix(name, root+string(filepath.Separator)))
+		test, named := tested[page]
+		switch holds := regexp.MustCompile("(?m)^```sh$").Match(text); {
+		case holds && !named:
+			t.Errorf("%s has commands, and no test runs them", page)
+		case holds && !strings.Contains(tests.String(), "\nfunc "+test+"("):
+			t.Errorf("the commands of %s are said to be run by %s, which is not there", page, test)
+		}
+		if delete(tested, page); named && !bytes.Contains(text, []byte("```sh")) {
+			t.Errorf("%s has no commands", page)
+		}
+	}
+	for page := range tested {
+		t.Errorf("%s is not there", page)
+	}
+}
+
+// runPages returns what makes the lines of each page fit a folder of a test's own: "" for one that is not run.
+func runPages(root string) map[string]func(t *testing.T, s *shell, line string) string {
+	return map[string]func(t *testing.T, s *shell, line string) string{
+		"CONTRIBUTING.md": func(_ *testing.T, s *shell, line string) string {
+			s.dir = root
+			if target, ok := strings.CutPrefix(line, "make "); ok {
+				return "make --dry-run " + target // they are run by whoever contributes, and by CI
+			}
+			return "" // a clone of this one, and a server, which runs already
+		},
 		"README.md": func(_ *testing.T, s *shell, line string) string {
 			s.dir = root // "from a clone"
 			if strings.Contains(line, " serve") || strings.HasPrefix(line, "make ") ||
@@ -171,9 +262,20 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 			}
 			return strings.ReplaceAll(line, " ID", " "+id)
 		},
+		"docs/api/live.md":       asSubscriber,
+		"docs/mcp.md":            func(_ *testing.T, _ *shell, line string) string { return line },
 		"docs/rest.md":           func(_ *testing.T, _ *shell, line string) string { return line },
 		"docs/operations/run.md": asOperator(),
-	} {
+	}
+}
+
+// TestTheCommandsOfThePagesRun runs the commands of pages as they stand, each beside what its page says is there.
+func TestTheCommandsOfThePagesRun(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page, prepare := range runPages(root) {
 		t.Run(page, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(root, page))
 			if err != nil {
@@ -197,6 +299,20 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asSubscriber prepares the page about live changes; the page in a browser has a test of its own.
+func asSubscriber(t *testing.T, s *shell, line string) string {
+	t.Helper()
+	name, value, _ := strings.Cut(line, "=")
+	switch {
+	case strings.Contains(line, " serve "), strings.HasPrefix(line, "python3"):
+		return ""
+	case name == "tenet", name == "at": // for the lines behind it
+		s.env = append(s.env, name+"="+strings.TrimSpace(s.must(t, "echo "+value)))
+		return ""
+	}
+	return strings.Replace(line, "wait=30", "wait=1", 1) // nothing will happen
 }
 
 // asOperator returns what prepares the page about running a server: the server with the embedded database, in folders

@@ -15,7 +15,7 @@ type patchSettings struct {
 	whySettings
 	Set       []string `name:"set" by:"flag" doc:"Field and value, as in severity=ERROR or tags='[\"go\"]'; repeatable"`
 	File      string   `name:"file" by:"flag" doc:"JSON or YAML merge patch (RFC 7396); - for standard input"`
-	IfVersion int64    `name:"if-version" least:"1" by:"flag" doc:"Write only if this is the version that is there"`
+	IfVersion string   `name:"if-version" by:"flag" doc:"Write only if this version, or ETag, is there"`
 	IfBatch   string   `name:"if-batch" by:"flag" doc:"Write only if this batch, even one that waits, has left what is there"`
 	Batch     string   `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`
@@ -59,9 +59,11 @@ func addPatch(a *app) {
 		if err := findKeys(ctx, a, d, &key); err != nil {
 			return err
 		}
-		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: []knowledge.Op{
-			{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: on.version, IfBatch: on.batch},
-		}})
+		op := knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: patch}
+		if err := on.put(ctx, a, d, &op); err != nil {
+			return err
+		}
+		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: []knowledge.Op{op}})
 	})
 }
 

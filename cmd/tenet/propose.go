@@ -27,10 +27,10 @@ func addPropose(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "propose FILE|KEY...",
 		Short: "Propose changes that somebody else approves and applies",
-		Long: `Proposes changes in place of making them: documents of JSON or YAML files, as "tenet put" reads them, or with --set, --retire or
---restore changes of documents that are there: KEY, or an id alone. It needs the role contributor, whatever the documents are. "tenet review" decides.`,
+		Long: `Proposes changes in place of making them: documents of JSON or YAML files, as "tenet put" reads them, or with
+--set, --retire or --restore changes of documents that are there: KEY, or an id alone. It needs the role contributor,
+whatever the documents are. "tenet review" decides.`,
 		Example: `  tenet propose rule.yaml --title 'Forbid dynamic table names' --why 'Seen twice this month'
-  tenet propose rule/SEC-001 --set severity=CRITICAL
   tenet propose practice/old --retire`,
 		Args: cobra.MinimumNArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
@@ -120,12 +120,13 @@ func proposedOps(ctx context.Context, a *app, s *proposeSettings, args []string)
 		if _, err := os.Stat(arg); err != nil && arg != "-" {
 			return nil, usageError("%s: want a file, or a document with --set, --retire or --restore", err)
 		}
-		puts, err := readPuts(ctx, a, arg, &putSettings{})
+		puts, err := readPuts(ctx, a, []string{arg}, &putSettings{})
 		if err != nil {
 			return nil, err
 		}
 		ops = append(ops, puts...)
 	}
+	_ = loose(a, ops, false) // without strict it returns no error
 	if len(ops) > knowledge.MaxProposedOps {
 		return nil, usageError("%d documents: a proposal has at most %d, since a person reads it", len(ops),
 			knowledge.MaxProposedOps)

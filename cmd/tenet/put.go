@@ -20,7 +20,7 @@ import (
 type putSettings struct {
 	whySettings
 	Kind       string `name:"kind" by:"flag" doc:"What the documents are, where their id field does not tell"`
-	IfVersion  int64  `name:"if-version" least:"1" by:"flag" doc:"Write only if this is the version that is there"`
+	IfVersion  string `name:"if-version" by:"flag" doc:"Write only if this version, or ETag, is there"`
 	Create     bool   `name:"create" by:"flag" doc:"Write only if there is no such document"`
 	Force      bool   `name:"force" by:"flag" doc:"Write even if the file's version is not the one that is there"`
 	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and check the documents; =server asks the server"`
@@ -32,22 +32,26 @@ type putSettings struct {
 func addPut(a *app) {
 	var s putSettings
 	a.command(a.root, &cobra.Command{
-		Use:   "put FILE|FOLDER|-",
+		Use:   "put FILE|FOLDER|-...",
 		Short: "Write documents from JSON or YAML files",
-		Long: `Writes the documents of a JSON or YAML file, of all such files in a folder, or of standard input: one,
+		Long: `Writes the documents of JSON or YAML files, of all such files in a folder, or of standard input: one,
 several, or a list of them. All are written, or none. A document that says its version, as "tenet get" prints it, is
 written only if that is still the version that is there.`,
 		Example: `  tenet put rule.yaml
   tenet get rule/SEC-001 | sed 's/WARNING/ERROR/' | tenet put -
   tenet put new-rules.json --create --dry-run=server`,
 		Annotations: prints(asName),
-		Args:        cobra.ExactArgs(1),
+		Args:        cobra.MinimumNArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
 		id, err := batchID(s.Batch)
 		if err != nil {
 			return err
 		}
-		ops, err := readPuts(ctx, a, args[0], &s)
+		on, err := conditionOf(s.IfVersion, "")
+		if err != nil {
+			return err
+		}
+		ops, err := readPuts(ctx, a, args, &s)
 		if err != nil {
 			return err
 		}
@@ -72,17 +76,19 @@ written only if that is still the version that is there.`,
 				return err
 			}
 		}
-		if s.IfVersion == 0 {
-			if err := checkSeen(ctx, a, d, ops); err != nil {
-				return err
-			}
+		if err := checkSeen(ctx, a, d, ops, on); err != nil {
+			return err
 		}
 		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
 	})
 }
 
-// checkSeen looks whether the versions that documents say they are made of are still the same texts.
-func checkSeen(ctx context.Context, a *app, d *door, ops []knowledge.Op) error {
+// checkSeen looks whether the versions that documents say they are made of are still the same texts; or what was named
+// as seen of the only one.
+func checkSeen(ctx context.Context, a *app, d *door, ops []knowledge.Op, on condition) error {
+	if on != (condition{}) {
+		return on.put(ctx, a, d, &ops[0])
+	}
 	_, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (none struct{}, err error) {
 		for i := range ops {
 			if err = store.CheckSeen(ctx, d.Get, i, &ops[i]); err != nil {
@@ -163,11 +169,12 @@ func readFile(ctx context.Context, a *app, name string) ([]byte, error) {
 
 // readPuts reads documents and returns the ops that write them. Those that were made of what a waiting batch had left
 // name that batch. Every fault of every document is named at once.
-func readPuts(ctx context.Context, a *app, name string, s *putSettings) ([]knowledge.Op, error) {
-	if s.Create && (s.Force || s.IfVersion != 0) || s.Force && s.IfVersion != 0 {
+func readPuts(ctx context.Context, a *app, names []string, s *putSettings) ([]knowledge.Op, error) {
+	if s.Create && (s.Force || s.IfVersion != "") || s.Force && s.IfVersion != "" {
 		return nil, usageError("--create, --force and --if-version exclude each other")
 	}
-	values, err := readPutValues(ctx, a, name)
+	values, err := readPutValues(ctx, a, names)
+	name := strings.Join(names, ", ")
 	switch {
 	case err != nil:
 		return nil, err
@@ -176,7 +183,7 @@ func readPuts(ctx context.Context, a *app, name string, s *putSettings) ([]knowl
 	case len(values) > knowledge.MaxBatchOps:
 		return nil, usageError("%s holds %d documents, and at most %d are written at once: use tenet import", name,
 			len(values), knowledge.MaxBatchOps)
-	case len(values) > 1 && s.IfVersion != 0:
+	case len(values) > 1 && s.IfVersion != "":
 		return nil, usageError("--if-version is for one document, and %s holds %d", name, len(values))
 	}
 	ops := make([]knowledge.Op, len(values))
@@ -201,7 +208,7 @@ func readPuts(ctx context.Context, a *app, name string, s *putSettings) ([]knowl
 		if err := note(i, err); err != nil {
 			return nil, err
 		}
-		if batch != (knowledge.BatchID{}) && !s.Create && !s.Force && s.IfVersion == 0 {
+		if batch != (knowledge.BatchID{}) && !s.Create && !s.Force && s.IfVersion == "" {
 			ops[i].IfVersion, ops[i].IfBatch = knowledge.AnyVersion, batch
 		}
 	}
@@ -218,16 +225,22 @@ type putValue struct {
 	pointer string // of faults, where there are several
 }
 
-// readPutValues reads the documents of a file, of the JSON and YAML files in a folder, or of standard input for "-".
-func readPutValues(ctx context.Context, a *app, name string) ([]putValue, error) {
-	files := []string{name}
-	if info, err := os.Stat(name); name != "-" && err == nil && info.IsDir() {
-		if files, err = documentFiles(name); err != nil {
+// readPutValues reads the documents of files, of the JSON and YAML files in folders, or of standard input for "-".
+func readPutValues(ctx context.Context, a *app, names []string) ([]putValue, error) {
+	var files []string
+	for _, name := range names {
+		if info, err := os.Stat(name); name == "-" || err != nil || !info.IsDir() {
+			files = append(files, name)
+			continue
+		}
+		inside, err := documentFiles(name)
+		if err != nil {
 			return nil, usageError("%s", err)
 		}
-		if len(files) == 0 {
+		if len(inside) == 0 {
 			return nil, usageError("%s holds no JSON or YAML files; \"tenet import\" reads others", name)
 		}
+		files = append(files, inside...)
 	}
 	var out []putValue
 	for _, file := range files {
@@ -288,9 +301,7 @@ func putOp(raw json.RawMessage, s *putSettings) (knowledge.Op, error) {
 	switch {
 	case s.Create:
 		condition = knowledge.NoVersion
-	case s.IfVersion != 0:
-		condition = s.IfVersion
-	case !s.Force:
+	case !s.Force && s.IfVersion == "":
 		condition = doc.Stamps().Version
 	}
 	return knowledge.Put(doc, condition), nil

@@ -29,9 +29,9 @@ func addRender(a *app) {
 		Short: "Fill in a template",
 		Long: `Prints the text of a template with values in place of its variables. What is missing or does not fit is
 named, all at once; "tenet get template/ID" shows the variables.`,
-		Example: `  tenet render incident-report --set title='Login fails' --set severity=high
-  tenet render incident-report --values values.yaml --set summary=@summary.md
-  tenet render incident-report --version 3 --values values.yaml`,
+		Example: `  tenet render commit-message --set what='Bound the size of uploads' --set why='A large one stops the server.'
+  tenet render commit-message --values values.yaml --set why=@why.md
+  tenet render commit-message --version 3 --values values.yaml`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeOf(a, knowledge.KindTemplate),
 	}, &s, func(ctx context.Context, args []string) error {

@@ -37,7 +37,8 @@ decides about their own, and agents decide about none.`,
 	a.root.AddCommand(review)
 	var list reviewListSettings
 	a.command(review, &cobra.Command{
-		Use: "list", Short: "List proposals", Long: `Lists the proposals that are open, or those of another state.`, Example: `  tenet review list`, Args: cobra.NoArgs,
+		Use: "list", Short: "List proposals", Example: `  tenet review list`,
+		Long:        `Lists the proposals that are open, or those of another state.`,
 		Annotations: prints(asWide, asCSV, asName),
 	}, &list, func(ctx context.Context, _ []string) error {
 		f := filters{Limit: knowledge.MaxLimit, All: true, Active: "true"}
@@ -284,14 +285,14 @@ func writeProposal(w io.Writer, p *knowledge.Proposal, list []store.ProposedChan
 				"Meanwhile:\n", versionCell(max(c.Base, 0)), versionCell(c.Current)); err != nil {
 				return err
 			}
-			if err := writeBetween(w, c.Records[0], c.Records[1]); err != nil {
+			if err := writeBetween(w, c.Records[0], c.Records[1], ""); err != nil {
 				return err
 			}
 			if _, err := fmt.Fprintln(w, "Proposed:"); err != nil {
 				return err
 			}
 		}
-		if err := writeBetween(w, c.Records[0], c.Records[2]); err != nil {
+		if err := writeBetween(w, c.Records[0], c.Records[2], "as proposed"); err != nil {
 			return err
 		}
 	}
@@ -313,21 +314,29 @@ func writeProposal(w io.Writer, p *knowledge.Proposal, list []store.ProposedChan
 	return nil
 }
 
-// writeBetween shows what differs between two forms of a document, of which there may be none.
-func writeBetween(w io.Writer, before, after *knowledge.Record) error {
+// writeBetween shows what differs between two forms of a document, of which there may be none. The second has a name
+// where it is no version.
+func writeBetween(w io.Writer, before, after *knowledge.Record, name string) error {
 	switch {
+	case after == nil && before != nil:
+		_, err := fmt.Fprintln(w, "it can't be applied: `tenet review apply` says why")
+		return err
 	case after == nil:
 		_, err := fmt.Fprintln(w, "there is no such document")
 		return err
 	case before == nil:
 		return printYAML(w, after.JSON)
 	}
-	text, err := diffOf("", before.JSON, "", after.JSON)
-	if err == nil && len(text) == 0 { // the version after it is not there yet: to name it would mislead
-		_, err = fmt.Fprintln(w, "changes nothing")
+	if name == "" {
+		name = after.Key.String() + " version " + itoa(after.Version)
 	}
-	if err != nil || len(text) == 0 {
+	text, err := diffOf(before.Key.String()+" version "+itoa(before.Version), before.JSON, name, after.JSON)
+	if err != nil {
 		return err
 	}
-	return writeDiff(w, before, after)
+	if len(text) == 0 {
+		text = []byte("changes nothing\n")
+	}
+	_, err = w.Write(text)
+	return err
 }

@@ -247,6 +247,14 @@ func (h *host) archived() {
 	})
 }
 
+// segments fills some segments of WAL. Without something in it none is switched.
+func (h *host) segments(n int) {
+	for range n {
+		pgtest.Exec(h.t, h.value("TENET_DATABASE_URL"), "SELECT pg_create_restore_point('one more segment')")
+		h.archived()
+	}
+}
+
 func (h *host) value(name string) string {
 	for _, variable := range slices.Backward(h.env) {
 		if value, ok := strings.CutPrefix(variable, name+"="); ok {
@@ -289,6 +297,7 @@ func TestRunbooks(t *testing.T) {
 	h.archived()
 	h.set("WHEN", time.Now().UTC().Format(time.RFC3339Nano))
 	h.run("tenet retire rule/SEC-002\ntenet history rule/SEC-002") // a history waits until the mirror has followed
+	h.segments(4)                                                  // WAL that is left when the database goes back
 	pgtest.Exec(t, h.value("TENET_DATABASE_URL"), "DROP TABLE practices CASCADE")
 	h.follow("table-dropped.md")
 	h.want("tenet get rule/SEC-001 --output yaml", "active: false")
@@ -296,6 +305,7 @@ func TestRunbooks(t *testing.T) {
 	h.want("tenet conflicts list", "rule/SEC-002")
 	h.want("tenet jobs run backup.wal", "no WAL is missing")
 	h.want("tenet backup check", "whole, the newest")
+	h.lackSegment()
 
 	h.run("tenet retire rule/SEC-003")
 	h.archived()
@@ -304,6 +314,26 @@ func TestRunbooks(t *testing.T) {
 	h.follow("host-lost.md")
 	h.want("tenet get rule/SEC-003 --output yaml", "active: false")
 	h.want("tenet status --output json", `"rto_seconds"`)
+}
+
+// lackSegment takes a segment of the new history away that has the place of one of the old, and looks for the fault.
+func (h *host) lackSegment() {
+	h.t.Helper()
+	h.segments(3)
+	archive := filepath.Join(h.value("BACKUPS"), "repo", "archive", "tenet", "*", "*")
+	segments, err := filepath.Glob(filepath.Join(archive, "00000002????????????????-*"))
+	if err != nil || len(segments) < 3 {
+		h.t.Fatalf("the new history has the segments %v, %v", segments, err)
+	}
+	middle := segments[1]
+	if old, err := filepath.Glob(filepath.Join(archive, "00000001"+filepath.Base(middle)[8:24]+"-*")); err != nil ||
+		len(old) != 1 {
+		h.t.Fatalf("in the place of %s the old history has %v, %v", middle, old, err)
+	}
+	h.run(`mv "` + middle + `" "$PGDATA-segment"`)
+	h.want("tenet backup check 2>&1 || true", "WAL segment …"+filepath.Base(middle)[8:24]+" is missing from the archive")
+	h.run(`mv "$PGDATA-segment" "` + middle + `"`)
+	h.want("tenet backup check", "whole, the newest")
 }
 
 // TestSoakRunbooks follows the runbooks of the rarer disasters, and of the alerts.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/bundle"
 	"tenet/internal/pgtest"
 )
@@ -137,16 +137,8 @@ func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 
 // eventually returns nil as soon as holds does, and an error when that takes too long.
 func eventually(holds func() bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("still not after a minute")
-		}
+	if !awaittest.Until(time.Minute, holds) {
+		return fmt.Errorf("still not after a minute")
 	}
 	return nil
 }

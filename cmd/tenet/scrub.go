@@ -31,17 +31,17 @@ and no token of the copy opens anything. Refused calls and the history of jobs a
 database that holds anything. A part of a name in a text, such as a first name alone, is not found.`,
 		Example: "  tenet scrub --to /srv/staging/data\n  tenet scrub --to postgres://staging.internal/tenet " +
 			"--key-file scrub.key",
-		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error { return scrub(ctx, a, &s) })
 }
 
 // showLeftOut says which changes a scrub has not copied, and why.
 func showLeftOut(w io.Writer, r *erasure.ScrubReport) (err error) {
 	if r.Purged > 0 {
-		_, err = fmt.Fprintf(w, "%d changes not copied, since a purge has taken the text out of the log\n", r.Purged)
+		_, err = fmt.Fprintf(w, "%s not copied, since a purge has taken the text out of the log\n",
+			plural(r.Purged, "change", "changes"))
 	}
 	if r.NotTaken > 0 {
-		_, failed := fmt.Fprintf(w, "%d changes not copied, since the copy refused them:\n  %s\n", r.NotTaken,
+		_, failed := fmt.Fprintf(w, "%s refused by the copy:\n  %s\n", plural(r.NotTaken, "change", "changes"),
 			strings.Join(r.Reasons, "\n  "))
 		err = errors.Join(err, failed)
 	}
@@ -81,8 +81,10 @@ func scrub(ctx context.Context, a *app, s *scrubSettings) error {
 		return err
 	}
 	return a.print(r, func(w io.Writer, _ screen) error {
-		_, err := fmt.Fprintf(w, "%d changes copied\n%d people have pseudonyms; replaced in texts: %d mentions and %d "+
-			"addresses; dropped: %d tokens\n", r.Changes, r.People, r.Mentions, r.Addresses, r.Tokens)
+		_, err := fmt.Fprintf(w, "%s copied\npseudonyms for %s; replaced in texts: %s and %s; dropped: %s\n",
+			plural(r.Changes, "change", "changes"), plural(r.People, "person", "people"),
+			plural(r.Mentions, "mention", "mentions"), plural(r.Addresses, "address", "addresses"),
+			plural(r.Tokens, "token", "tokens"))
 		return errors.Join(err, showLeftOut(w, r))
 	})
 }

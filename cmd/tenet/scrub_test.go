@@ -152,7 +152,7 @@ func TestAScrubSaysWhyItLeftAChangeOut(t *testing.T) {
 		t.Fatalf("scrub ends with %d:\n%s", code, said)
 	}
 	for _, want := range []string{
-		"changes not copied, since a purge has taken the text out of the log", "changes not copied, since the copy refused them",
+		"6 changes not copied, since a purge has taken the text out of the log", "1 change refused by the copy:",
 		"rule/R-moved version 1: ", "short-lived",
 	} {
 		if !strings.Contains(said, want) {

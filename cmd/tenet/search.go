@@ -214,9 +214,9 @@ func footer(hits *knowledge.Hits) string {
 	if hits.Next == "" && !hits.Bounded {
 		return ""
 	}
-	text := fmt.Sprintf("%d of %d hits", len(hits.Hits), hits.Total)
+	text := fmt.Sprintf("%d of %s", len(hits.Hits), plural(int64(hits.Total), "hit", "hits"))
 	if hits.Bounded {
-		text = fmt.Sprintf("%d of more than %d hits", len(hits.Hits), hits.Total)
+		text = fmt.Sprintf("%d of more than %s", len(hits.Hits), plural(int64(hits.Total), "hit", "hits"))
 	}
 	if hits.Next != "" {
 		text += "; for more add --cursor " + hits.Next

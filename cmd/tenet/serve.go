@@ -151,7 +151,8 @@ func greeting(f server.Facts, terminal bool) string {
 	fmt.Fprintf(&b, "  data   %s\n", f.DataDir)
 	fmt.Fprintf(&b, "  token  %s\n", f.TokenFile)
 	if f.Seeded.Created > 0 {
-		fmt.Fprintf(&b, "The database was empty: %d documents of the starter set were written.\n", f.Seeded.Created)
+		fmt.Fprintf(&b, "The database was empty: %s of the starter set were written.\n",
+			plural(f.Seeded.Created, "document", "documents"))
 	}
 	switch {
 	case f.NewToken != "" && !terminal:

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
@@ -66,7 +67,7 @@ func findSettings(ctx context.Context, named, dataDir string, known []string) (*
 		found bool
 	}{{settingsFileName, true}, {filepath.Join(dataDir, settingsFileName), false}} {
 		file, err := readSettings(ctx, place.path, known)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // of which the command tells
 			continue
 		}
 		if err != nil {
@@ -83,6 +84,9 @@ func findSettings(ctx context.Context, named, dataDir string, known []string) (*
 func fill(list []*setting, flags *pflag.FlagSet, env func(string) (string, bool), file *settingsFile) error {
 	for _, s := range list {
 		if f := flags.Lookup(s.Name); f != nil && f.Changed {
+			if s.String() == "" && s.Blank == "" { // a variable of a script that is not set, and not what was meant
+				return usageError("--%s is empty: give it a value, or leave it out", s.Name)
+			}
 			s.source = "flag --" + s.Name
 			continue
 		}
@@ -90,20 +94,53 @@ func fill(list []*setting, flags *pflag.FlagSet, env func(string) (string, bool)
 			continue
 		}
 		if text, ok := env(s.env()); ok && text != "" {
-			if err := s.Set(text); err != nil {
+			if err := s.setLines(text); err != nil {
 				return usageError("%s: %s", s.env(), err)
 			}
 			s.source = "environment " + s.env()
 			continue
 		}
 		if node, ok := file.values[s.key()]; ok {
-			if node.Kind != yaml.ScalarNode {
-				return usageError("%s:%d: %s: want one value", file.path, node.Line, s.key())
-			}
-			if err := s.Set(node.Value); err != nil {
+			if err := s.setNode(&node); err != nil {
 				return usageError("%s:%d: %s: %s", file.path, node.Line, s.key(), err)
 			}
 			s.source = "file " + file.path
+		}
+	}
+	return nil
+}
+
+// setLines gives the setting the value of a variable of the environment: a list has one value in each line.
+func (s *setting) setLines(text string) error {
+	if !s.IsList() {
+		return s.Set(text)
+	}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if err := s.Set(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setNode gives the setting the value that a file has for it: of a list one value, or a sequence of them.
+func (s *setting) setNode(node *yaml.Node) error {
+	values := []*yaml.Node{node}
+	if node.Kind == yaml.SequenceNode && s.IsList() {
+		values = node.Content
+	}
+	for _, v := range values {
+		if v.Kind != yaml.ScalarNode {
+			if s.IsList() {
+				return errors.New("want a list of values, each in a line of its own after a dash")
+			}
+			return errors.New("want one value")
+		}
+		if err := s.Set(v.Value); err != nil {
+			return err
 		}
 	}
 	return nil

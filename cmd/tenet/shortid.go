@@ -62,6 +62,6 @@ func findBatch(ctx context.Context, feed store.Feed, given string) (knowledge.Ba
 		return knowledge.BatchID{}, usageError("%q is a part of %d batches: %s", given, len(fit),
 			strings.Join(names, ", "))
 	}
-	return knowledge.BatchID{}, usageError("%q: want the id of a batch, a UUID, as `tenet history` shows it; none of "+
-		"the newest changes has this part of one", given)
+	return knowledge.BatchID{}, usageError("%q: want the id of a batch, as `tenet history` shows it, or the "+
+		"beginning or the end of one; none of the newest changes fits", given)
 }

@@ -43,13 +43,6 @@ func addSource(a *app) {
 		Short: "See and remove what was imported",
 		Long: `Lists the sources that documents were imported from, shows what one of them brought, and takes that
 out of use.`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("no command %q: want source list, show or remove", args[0])
-			}
-			return cmd.Help()
-		},
 	}
 	a.root.AddCommand(group)
 	a.command(group, &cobra.Command{
@@ -218,11 +211,12 @@ func removeSource(ctx context.Context, a *app, name string, s *sourceRemoveSetti
 		a.say("everything that %s brought is retired already", name)
 		return nil
 	case s.DryRun:
-		a.say("%d documents would be retired, of which %d were edited here; nothing was written", len(ops), edited)
+		a.say("%s would be retired, %d of them edited here; nothing was written",
+			plural(int64(len(ops)), "document", "documents"), edited)
 		return a.printTable(keysOf(ops), t)
 	case !s.Yes:
-		if err := confirm(a, "Retire "+itoa(int64(len(ops)))+" documents of "+name+" ("+itoa(int64(edited))+
-			" were edited here)?"); err != nil {
+		if err := confirm(a, "Retire "+plural(int64(len(ops)), "document", "documents")+" of "+name+" ("+itoa(int64(edited))+
+			" edited here)?"); err != nil {
 			return err
 		}
 	}
@@ -246,8 +240,8 @@ func writeParts(ctx context.Context, a *app, d *door, ops []knowledge.Op, messag
 			_, err := withTimeout(ctx, a.Timeout,
 				func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
 			if err != nil {
-				return done, fmt.Errorf("%d of %d documents were %s, then: %w\nThe same command again goes on", done,
-					len(ops), became, err)
+				return done, fmt.Errorf("%d of %s %s, then: %w\nThe same command again goes on", done,
+					plural(int64(len(ops)), "document", "documents"), became, err)
 			}
 			done += len(b.Ops)
 		}
@@ -257,7 +251,7 @@ func writeParts(ctx context.Context, a *app, d *door, ops []knowledge.Op, messag
 
 // restoreSource brings back what "tenet source remove", or an import with --prune, has retired of a source.
 func restoreSource(ctx context.Context, a *app, s *restoreVerbSettings) error {
-	if s.DryRun == dryServer || s.IfVersion != 0 || s.IfBatch != "" || s.Batch != "" || s.Version != 0 {
+	if s.DryRun == dryServer || s.IfVersion != "" || s.IfBatch != "" || s.Batch != "" || s.Version != 0 {
 		return usageError("with --source say --dry-run alone, or --message")
 	}
 	d, err := a.openToLook(ctx)

@@ -32,6 +32,7 @@ func (s *site) ask(t *testing.T, path string) string {
 
 // TestATenetTellsWhetherASynchronousStandbyIsPresent gives a PostgreSQL a standby, makes it synchronous, and stops it.
 func TestATenetTellsWhetherASynchronousStandbyIsPresent(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	primary := pgtest.Start(t, pgtest.Options{})
 	s := newSite(t, primary.URL("postgres"))
 	says := func(status, ready, metric string) {
@@ -95,6 +96,7 @@ func TestAMirrorIsBuiltFromAStandby(t *testing.T) {
 
 // TestATenetTellsHowOldItsReplicaIs pauses the replay of a standby, and stops the standby.
 func TestATenetTellsHowOldItsReplicaIs(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	primary := pgtest.Start(t, pgtest.Options{})
 	s := newSite(t, primary.URL("postgres"))
 	standby := primary.Standby(pgtest.Options{})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -119,6 +120,7 @@ func writeStatus(w io.Writer, sc screen, s *statusShown, all bool) error {
 	}
 	t.add("newest change", itoa(int64(s.Seq)))
 	if !all {
+		addIndexLine(t, s.Details)
 		addCacheLine(t, s.Details)
 		addOutage(t, s.Details)
 		return t.writeRows(w, sc)
@@ -133,10 +135,39 @@ func writeStatus(w io.Writer, sc screen, s *statusShown, all bool) error {
 			if addOutage(t, s.Details) {
 				delete(details, "outage")
 			}
+			if addBackups(t, s.Details) {
+				delete(details, "backups")
+			}
 			addDetails(t, nil, details)
 		}
 	}
 	return t.writeRows(w, sc)
+}
+
+// addIndexLine adds how far a search index is that is being made.
+func addIndexLine(t *table, details json.RawMessage) {
+	var d struct {
+		Index struct {
+			Documents int64 `json:"documents"`
+			Of        int64 `json:"of"`
+		} `json:"search_index"`
+	}
+	if json.Unmarshal(details, &d) == nil && d.Index.Of > 0 {
+		t.add("search", fmt.Sprintf("is not answered yet by this instance: %d of %s are in its index", d.Index.Documents,
+			knowledge.Count(d.Index.Of, "document", "documents")))
+	}
+}
+
+// addBackups adds what a server tells of its backups, as a diagnosis says it, and reports whether it tells something.
+func addBackups(t *table, details json.RawMessage) bool {
+	var h health
+	if json.Unmarshal(details, &h) != nil || h.Backups == nil {
+		return false
+	}
+	for _, f := range examineBackups(&h, recoveryGoals{}, time.Now()) {
+		t.add(strings.TrimSuffix("backups "+f.Check, " backups"), f.Text)
+	}
+	return true
 }
 
 // colon puts a text behind what it explains; nothing where there is none.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenet/internal/cache"
+	"tenet/internal/knowledge"
 )
 
 // addCache adds what the memory of a running tenet tells, which is more than a list of numbers shows. It reports
@@ -97,5 +98,5 @@ func foundText(c cache.Counts) string {
 
 func sizeText(bytes uint64, budget int64, entries uint64) string {
 	const mb = 1 << 20
-	return fmt.Sprintf("%.1f of %d MB, %d answers", float64(bytes)/mb, budget/mb, entries)
+	return fmt.Sprintf("%.1f of %d MB, %s", float64(bytes)/mb, budget/mb, knowledge.Count(entries, "answer", "answers"))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenet/internal/failover"
+	"tenet/internal/knowledge"
 	"tenet/internal/postgres"
 	"tenet/internal/server"
 )
@@ -92,9 +93,6 @@ func age(seconds float64) string {
 
 func megabytes(n int64) float64 { return float64(n) / (1 << 20) }
 
-func plural(n int64, one, many string) string {
-	if n == 1 {
-		many = one
-	}
-	return itoa(n) + " " + many
+func plural[N ~int | ~int64](n N, one, many string) string {
+	return knowledge.Count(n, one, many)
 }

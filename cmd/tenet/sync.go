@@ -49,7 +49,6 @@ away, what it said last counts.`,
   tenet sync --diff
   tenet sync --adopt
   tenet sync --label staging`,
-		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error { return syncTree(ctx, a, &s) })
 }
 
@@ -123,8 +122,12 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 	tellSkills(a, s, p, strict)
 	tellCut(a, s, p)
 	for _, t := range p.Twice {
-		a.say("%s reads %s twice: it was imported from %s, which is still here; take it out of there, and edit it "+
-			"in tenet", t.Target, t.Document, cell(t.Path))
+		still := "which is still here"
+		if t.Differs {
+			still += ", with another text by now"
+		}
+		a.say("%s reads %s twice: it was imported from %s, %s; take it out of there, and edit it in tenet", t.Target,
+			t.Document, cell(t.Path), still)
 	}
 	switch {
 	case s.Check && len(drift) > 0:
@@ -221,14 +224,16 @@ func tellSkills(a *app, s *syncSettings, p *treesync.Plan, strict map[string]boo
 		}
 	}
 	if more > 0 {
-		a.say("%d more mandatory documents are only skills; --verbose names each", more)
+		a.say("%s only as a skill; --verbose names each",
+			plural(int64(more), "more mandatory document", "more mandatory documents"))
 	}
 }
 
 // tellCut says of which documents reviews read the beginning alone.
 func tellCut(a *app, s *syncSettings, p *treesync.Plan) {
 	if len(p.Cut) > otherShown && !s.Verbose {
-		a.say("%d documents are longer than code reviews read; --verbose names each", len(p.Cut))
+		a.say("%s longer than code reviews read; --verbose names each",
+			plural(len(p.Cut), "document is", "documents are"))
 		return
 	}
 	for _, o := range p.Cut {
@@ -236,17 +241,20 @@ func tellCut(a *app, s *syncSettings, p *treesync.Plan) {
 	}
 }
 
-// writeDrift lists the files that differ; when they were written meanwhile, as they were before.
+// writeDrift lists the files that differ, or what was done to each once they are written.
 func writeDrift(w io.Writer, sc screen, drift []treesync.Step, written bool) error {
 	if len(drift) == 0 {
 		return nil
 	}
-	state := "STATE"
+	t := &table{head: []string{"FILE", "STATE", "WHY"}, wide: 2, wrap: true}
 	if written {
-		state = "WAS"
+		t.head, t.wide = []string{"FILE", "OUTCOME"}, 0
 	}
-	t := &table{head: []string{"FILE", state, "WHY"}, wide: 2, wrap: true}
 	for i := range drift {
+		if written {
+			t.add(cell(drift[i].Path), drift[i].Done())
+			continue
+		}
 		t.add(cell(drift[i].Path), drift[i].State, cell(drift[i].Why))
 	}
 	return t.write(w, sc)

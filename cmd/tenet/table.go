@@ -151,33 +151,37 @@ func (t *table) writeRows(w io.Writer, s screen) error {
 
 func bold(text string) string { return "\x1b[1m" + text + "\x1b[0m" }
 
-// line returns a row in columns: one line, or several where the column that gives way goes on below.
+// line returns a row in columns: one line, or several where a cell goes on below.
 func (t *table) line(row []string, widths []int) string {
-	var parts []string
-	if t.wrap {
-		parts = wrapText(cell(row[t.wide]), widths[t.wide])
-	} else {
-		parts = []string{shorten(cell(row[t.wide]), widths[t.wide])}
+	cells := make([][]string, len(row))
+	lines := 1
+	for i := range row {
+		cells[i] = t.inColumn(row[i], i, widths[i])
+		lines = max(lines, len(cells[i]))
 	}
 	var b strings.Builder
-	for n, part := range parts {
+	for n := range lines {
 		var line strings.Builder
-		for i, c := range row {
-			switch {
-			case i == t.wide:
-				c = part
-			case n > 0:
-				c = ""
-			case i == len(row)-1:
-				c = shorten(cell(c), widths[i])
-			default:
-				c = shortenInside(cell(c), widths[i])
+		for i, parts := range cells {
+			part := ""
+			if n < len(parts) {
+				part = parts[n]
 			}
-			line.WriteString(c + strings.Repeat(" ", max(0, widths[i]-textWidth(c))+2))
+			line.WriteString(part + strings.Repeat(" ", max(0, widths[i]-textWidth(part))+2))
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
+}
+
+// inColumn returns the lines of a cell in a column of n columns of a terminal. A text that gives way is cut at its end;
+// names are never cut, since what is left of an id names nothing.
+func (t *table) inColumn(text string, column, n int) []string {
+	text = cell(text)
+	if column == t.wide && !t.wrap && strings.Contains(text, " ") {
+		return []string{shorten(text, n)}
+	}
+	return wrapText(text, n)
 }
 
 // writeBlocks prints each row as what names it, and below it what else is known, a line for each.
@@ -211,7 +215,7 @@ func (t *table) writeBlocks(w io.Writer, s screen) error {
 }
 
 // widths returns how wide each column is, the one that gives way narrowed until the others fit into limit columns of a
-// terminal; 0 for no limit. False says that they do not fit: times are not cut, and of the others something must stay.
+// terminal; 0 for no limit. False says that they do not fit: times stay in one line, and no word of the others is cut.
 func (t *table) widths(rows [][]string, limit int) ([]int, bool) {
 	if len(rows) == 0 {
 		return nil, true
@@ -228,18 +232,20 @@ func (t *table) widths(rows [][]string, limit int) ([]int, bool) {
 	if limit <= 0 || over <= 0 {
 		return widths, true
 	}
-	narrower := max(min(minWide, widths[t.wide]), widths[t.wide]-over)
-	over -= widths[t.wide] - narrower
-	widths[t.wide] = narrower
+	least := t.least(rows, widths)
+	if t.wrap || t.holdsTexts(rows) {
+		narrower := max(min(minWide, widths[t.wide]), widths[t.wide]-over)
+		over -= widths[t.wide] - narrower
+		widths[t.wide], least[t.wide] = narrower, narrower
+	}
 	for over > 0 { // ids and names that are too long give way too, the widest first
-		widest := t.wide
+		widest := -1
 		for i := range widths {
-			isTime := i < len(t.head) && strings.HasSuffix(t.head[i], "(UTC)")
-			if i != t.wide && !isTime && (widest == t.wide || widths[i] > widths[widest]) {
+			if widths[i] > least[i] && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
-		if widest == t.wide || widths[widest] <= minOther {
+		if widest < 0 {
 			return widths, false
 		}
 		widths[widest]--
@@ -248,7 +254,51 @@ func (t *table) widths(rows [][]string, limit int) ([]int, bool) {
 	return widths, true
 }
 
-// wrapText cuts a text into lines of n columns at most, between words where that is possible; 0 and less for one line.
+// least returns how narrow each column may become: as its longest word, and not at all where it holds times.
+func (t *table) least(rows [][]string, widths []int) []int {
+	least := make([]int, len(widths))
+	for i, whole := range widths {
+		if i < len(t.head) && strings.HasSuffix(t.head[i], "(UTC)") {
+			least[i] = whole
+			continue
+		}
+		word := minOther
+		for _, row := range rows {
+			for _, w := range wordsIn(cell(row[i])) {
+				word = max(word, textWidth(w))
+			}
+		}
+		least[i] = min(whole, word, maxWord)
+	}
+	return least
+}
+
+// holdsTexts reports whether the column that gives way holds more than names.
+func (t *table) holdsTexts(rows [][]string) bool {
+	return slices.ContainsFunc(rows, func(row []string) bool { return strings.Contains(row[t.wide], " ") })
+}
+
+// maxWord is how long a word is at most that is kept in one line.
+const maxWord = 24
+
+// wordsIn returns the words of a text, and of a name its parts, each with the sign behind it.
+func wordsIn(text string) []string {
+	var words []string
+	begin := 0
+	for i, r := range text {
+		if strings.ContainsRune(breaks, r) {
+			words = append(words, strings.TrimRight(text[begin:i+utf8.RuneLen(r)], " "))
+			begin = i + utf8.RuneLen(r)
+		}
+	}
+	return append(words, text[begin:])
+}
+
+// breaks are the signs behind which a name goes on in the next line.
+const breaks = " -/._:,@"
+
+// wrapText cuts a text into lines of n columns at most, between words where that is possible, else between the parts of
+// a name; 0 and less for one line.
 func wrapText(text string, n int) []string {
 	var lines []string
 	for n > 0 && textWidth(text) > n {
@@ -264,6 +314,8 @@ func wrapText(text string, n int) []string {
 		}
 		if at := strings.LastIndexByte(text[:end], ' '); at > 0 && text[end] != ' ' {
 			end = at
+		} else if at := strings.LastIndexAny(text[:end], breaks[1:]); at > 0 && text[end] != ' ' {
+			end = at + 1
 		}
 		lines = append(lines, strings.TrimRight(text[:end], " "))
 		text = strings.TrimLeft(text[end:], " ")
@@ -274,7 +326,7 @@ func wrapText(text string, n int) []string {
 // cell returns text as one line that can do nothing to a terminal.
 func cell(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r
@@ -299,22 +351,6 @@ func runeWidth(r rune) int {
 	default:
 		return 1
 	}
-}
-
-// shortenInside cuts a name to n columns in its middle: long ids differ at their ends as often as at their beginnings.
-func shortenInside(s string, n int) string {
-	if textWidth(s) <= n {
-		return s
-	}
-	end := len(s)
-	for used := 0; end > 0; {
-		r, size := utf8.DecodeLastRuneInString(s[:end])
-		if used += runeWidth(r); used > (n-1)/2 {
-			break
-		}
-		end -= size
-	}
-	return shorten(s, n-textWidth(s[end:])) + s[end:]
 }
 
 // shorten cuts a text to n columns, with a mark where something is missing.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -35,10 +37,43 @@ func TestATableFitsTheTerminal(t *testing.T) {
 	}
 }
 
+// What is left of an id names nothing: it goes on in the next line, behind the end of a word of it.
+func TestAnIDIsNeverCut(t *testing.T) {
+	table := &table{head: []string{"KEY", "FILE", "STATE"}, wide: 1}
+	table.add("rule/acme-house-rules-branch-names", "docs/house/branch-names.md", "as imported")
+	table.add("rule/b", "b.md", "edited")
+	for columns, want := range map[int]string{
+		80: "KEY                                 FILE                        STATE\n" +
+			"rule/acme-house-rules-branch-names  docs/house/branch-names.md  as imported\n" +
+			"rule/b                              b.md                        edited\n",
+		60: "KEY                     FILE                     STATE\n" +
+			"rule/acme-house-rules-  docs/house/branch-       as imported\n" +
+			"branch-names            names.md\n" +
+			"rule/b                  b.md                     edited\n",
+		40: "KEY           FILE           STATE\n" +
+			"rule/acme-    docs/house/    as imported\n" +
+			"house-rules-  branch-names.\n" +
+			"branch-names  md\n" +
+			"rule/b        b.md           edited\n",
+		30: "rule/acme-house-rules-branch-\nnames\n" +
+			"  file   docs/house/branch-\n         names.md\n  state  as imported\n" +
+			"rule/b\n  file   b.md\n  state  edited\n",
+	} {
+		var b strings.Builder
+		if err := table.write(&b, screen{columns: columns}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, b.String()); diff != "" {
+			t.Errorf("%d columns (-want +got):\n%s", columns, diff)
+		}
+	}
+}
+
 // A reason, and what doctor has found, is for reading: it goes on below, and times are not cut.
 func TestATextGoesOnInTheNextLine(t *testing.T) {
 	table := &table{head: []string{"ID", "AT (UTC)", "WHY"}, wide: 2, wrap: true}
-	table.add("a-long-identifier", "2026-11-30 12:00:00", "It says 短い texts of several words, and aVeryLongWordThatFitsNoLine")
+	table.add("a-long-identifier", "2026-11-30 12:00:00", "It says 短い texts of several words, and "+
+		"aVeryLongWordThatFitsNoLine")
 	table.add("b", "-", "")
 	for columns, want := range map[int]string{
 		80: "ID                 AT (UTC)             WHY\n" +
@@ -88,5 +123,20 @@ func TestOnlyTerminalsGetStyle(t *testing.T) {
 	env := func(name string) (string, bool) { return map[string]string{"COLUMNS": "40"}[name], true }
 	if s := screenOf(&strings.Builder{}, env); s != (screen{}) {
 		t.Errorf("a file is taken for a terminal: %+v", s)
+	}
+}
+
+// TestAFileNameTurnsNoLineOfATerminal imports from a folder whose name turns the direction of what is read: the report
+// names the file without that.
+func TestAFileNameTurnsNoLineOfATerminal(t *testing.T) {
+	work := t.TempDir()
+	from := filepath.Join(work, "from", "b\u202egnp.exe")
+	if err := os.MkdirAll(from, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(from, "AGENTS.md"), "# Rules\n\n- Never write to the log by hand.\n")
+	_, said := command(t, filepath.Join(work, "data"), "import", filepath.Dir(from), "--dry-run")
+	if !strings.Contains(said, "gnp.exe/AGENTS.md") || strings.ContainsRune(said, '\u202e') {
+		t.Errorf("import says %q", said)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 type tokenCreateSettings struct {
 	whySettings
 	Name    string `name:"name" by:"flag" doc:"Name to show (default: the id)"`
-	Role    string `name:"role" default:"viewer" by:"flag" doc:"viewer reads; contributor writes drafts of rules and reports violations; maintainer publishes and waives; admin manages principals and purges"`
+	Role    string `name:"role" by:"flag" doc:"viewer reads; contributor writes drafts of rules, reports violations and proposes; maintainer publishes and waives; admin manages principals and purges (default: viewer, contributor with --agent)"`
 	Agent   bool   `name:"agent" by:"flag" doc:"A program that decides by itself: it only reads, reports and proposes"`
 	Expires string `name:"expires" by:"flag" doc:"When it expires: a time, a day, or an age such as 720h (default: never)"`
 	Batch   string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
@@ -33,13 +34,6 @@ func addToken(a *app) {
 		Short: "Manage who may call, and with which token",
 		Long: `Makes, lists and revokes tokens. A token stands for a principal, who has a role. Only admins may do
 this.`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("no command %q: want token create, rotate, list or revoke", args[0])
-			}
-			return cmd.Help()
-		},
 	}
 	a.root.AddCommand(group)
 	var create tokenCreateSettings
@@ -49,6 +43,7 @@ this.`,
 		Long: `Makes a principal and prints its token, which is shown this once and kept nowhere. The name of the
 token's file or variable is up to its user; every command takes it from TENET_TOKEN or --token-file.`,
 		Example: `  tenet token create ci-payments --role contributor --expires 2160h
+  tenet token create assistant --agent
   TENET_TOKEN=$(tenet token create laptop --role maintainer --quiet)`,
 		Args: cobra.ExactArgs(1),
 	}, &create, func(ctx context.Context, args []string) error { return createToken(ctx, a, args[0], &create) })
@@ -94,7 +89,7 @@ func createToken(ctx context.Context, a *app, id string, s *tokenCreateSettings)
 	if _, err := parseKey(string(knowledge.KindPrincipal) + "/" + id); err != nil {
 		return err
 	}
-	p, token, err := access.NewPrincipal(id, s.Role)
+	p, token, err := access.NewPrincipal(id, cmp.Or(s.Role, access.RoleOf(s.Agent)))
 	if err != nil {
 		return err
 	}
@@ -124,6 +119,10 @@ func createToken(ctx context.Context, a *app, id string, s *tokenCreateSettings)
 	_, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) {
 		return d.Apply(ctx, b)
 	})
+	if errors.Is(err, store.ErrConflict) && s.Batch == "" {
+		return fmt.Errorf("%w: `tenet token rotate %s` gives it another token, and `tenet patch principal/%[2]s "+
+			"--set role=ROLE` another role", err, id)
+	}
 	if err != nil {
 		return err
 	}
@@ -136,7 +135,11 @@ func showToken(a *app, p *knowledge.Principal, token string) error {
 	if !p.Expiry.IsZero() {
 		until = moment(p.Expiry) + " UTC"
 	}
-	a.say("%s may call as %s until %s, with the token", p.PrincipalID, p.Role, until)
+	as := p.Role
+	if p.Agent {
+		as += " (agent)"
+	}
+	a.say("%s may call as %s until %s, with the token", p.PrincipalID, as, until)
 	return a.print(struct {
 		ID     string         `json:"id"`
 		Role   string         `json:"role"`

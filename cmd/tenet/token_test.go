@@ -50,7 +50,7 @@ func TestTokensAreIssuedOverREST(t *testing.T) {
 		}
 		return answer
 	}
-	const issue = `{"principal_id":"robot","role":"contributor","agent":true}`
+	const issue = `{"principal_id":"robot","agent":true}`
 	first := ask(http.MethodPost, "/tokens", admin, issue, http.StatusCreated).Token
 	ask(http.MethodGet, "/me", first, "", http.StatusOK)
 	ask(http.MethodPost, "/tokens", first, `{"principal_id":"king","role":"admin"}`, http.StatusForbidden)

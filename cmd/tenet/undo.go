@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -47,7 +48,7 @@ signs of its id do, as far as no other one has them.`,
 		}
 		defer a.close(d)
 		undone, err := withTimeout(ctx, a.Timeout,
-			func(ctx context.Context) (knowledge.BatchID, error) { return findBatch(ctx, d, args[0]) })
+			func(ctx context.Context) (knowledge.BatchID, error) { return batchToUndo(ctx, d, args[0]) })
 		if err != nil {
 			return err
 		}
@@ -64,8 +65,35 @@ signs of its id do, as far as no other one has them.`,
 		if s.Message == "" { // else the history has an update like any other
 			s.Message = "Take back batch " + undone.String()
 		}
-		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
+		err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
+		if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
+			return fmt.Errorf("%w\nIt was written again after that batch, which may be taken back already: "+
+				"`tenet history %s` shows by what. Nothing was done", err, conflict.Key)
+		}
+		return err
 	})
+}
+
+// batchToUndo returns the batch that a person names. Of a document it says which one wrote it last, since that may have
+// written others too.
+func batchToUndo(ctx context.Context, d *door, given string) (knowledge.BatchID, error) {
+	id, err := findBatch(ctx, d, given)
+	if err == nil || !errors.Is(err, errUsage) {
+		return id, err
+	}
+	key, no := parseName(given)
+	if no == nil && key.Kind == "" {
+		key, no = findKey(ctx, d, key.ID)
+	}
+	if no != nil {
+		return id, err // it is no document either
+	}
+	last, no := d.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: 1})
+	if no != nil || len(last) == 0 {
+		return id, err
+	}
+	return id, usageError("%s is a document: `tenet undo %s` takes back the write that changed it last", key,
+		last[0].Batch)
 }
 
 // A missingBatchError says that the log holds no change of a batch. It is [store.ErrNotFound].
@@ -220,12 +248,12 @@ func restoreVersion(ctx context.Context, a *app, args []string, s *restoreVerbSe
 		if now.Pending != (knowledge.BatchID{}) {
 			op.IfVersion, op.IfBatch = knowledge.AnyVersion, now.Pending
 		}
-		if on != (condition{}) {
-			op.IfVersion, op.IfBatch = on.version, on.batch
-		}
 		return op, nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := on.put(ctx, a, d, &op); err != nil {
 		return err
 	}
 	return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: []knowledge.Op{op}})
@@ -240,7 +268,7 @@ type retireSettings struct {
 
 // retireMany retires what a source brought, or what has a tag.
 func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) error {
-	if len(args) > 0 || s.Source != "" && s.Tag != "" || s.IfVersion != 0 || s.IfBatch != "" {
+	if len(args) > 0 || s.Source != "" && s.Tag != "" || s.IfVersion != "" || s.IfBatch != "" {
 		return usageError("name documents, or say --source, or --tag: one of the three, and --if-version and " +
 			"--if-batch are for one document")
 	}

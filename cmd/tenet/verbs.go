@@ -10,13 +10,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
 type verbSettings struct {
 	whySettings
-	IfVersion int64  `name:"if-version" least:"1" by:"flag" doc:"Only if this is the version that is there"`
+	IfVersion string `name:"if-version" by:"flag" doc:"Only if this version, or ETag, is there"`
 	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, even one that waits, has left what is there"`
 	Batch     string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 	DryRun    dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`
@@ -24,23 +25,43 @@ type verbSettings struct {
 
 // A condition is what must stand of a document for a write to be done.
 type condition struct {
-	version int64
-	batch   knowledge.BatchID
+	seen  string // a version or an ETag, without quotes
+	batch knowledge.BatchID
 }
 
 // conditionOf reads --if-version and --if-batch.
-func conditionOf(version int64, batch string) (condition, error) {
-	if batch == "" {
-		return condition{version: version}, nil
+func conditionOf(seen, batch string) (condition, error) {
+	on := condition{seen: strings.Trim(seen, `"`)}
+	if seen != "" && (!api.IsTag(`"`+on.seen+`"`) || api.Pending(`"`+on.seen+`"`) != (knowledge.BatchID{})) {
+		return on, usageError("--if-version %q: want a version such as 3, or an ETag such as 3-9f86d081884c", seen)
 	}
-	if version != 0 {
+	if batch == "" {
+		return on, nil
+	}
+	if seen != "" {
 		return condition{}, usageError("--if-version and --if-batch are two conditions: give one of them")
 	}
 	id, err := uuid.Parse(batch)
 	if err != nil || len(batch) != 36 {
 		return condition{}, usageError("--if-batch %q: want the UUID of a batch", batch)
 	}
-	return condition{version: knowledge.AnyVersion, batch: id}, nil
+	return condition{batch: id}, nil
+}
+
+// put puts the condition, if there is one, into an op. It returns a conflict if the version is there with another text
+// than an ETag names, as after a database was put back from a backup.
+func (on condition) put(ctx context.Context, a *app, d *door, op *knowledge.Op) error {
+	switch {
+	case on.batch != (knowledge.BatchID{}):
+		op.IfVersion, op.IfBatch = knowledge.AnyVersion, on.batch
+		return nil
+	case on.seen == "":
+		return nil
+	}
+	_, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (none struct{}, err error) {
+		return none, api.ReadSeen(ctx, d, op, on.seen)
+	})
+	return err
 }
 
 func addVerbs(a *app) {
@@ -150,7 +171,10 @@ func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s v
 		if err := findKeys(ctx, a, d, &keys[i]); err != nil {
 			return err
 		}
-		ops[i] = knowledge.Op{Verb: verb, Key: keys[i], IfVersion: on.version, IfBatch: on.batch}
+		ops[i] = knowledge.Op{Verb: verb, Key: keys[i]}
+		if err := on.put(ctx, a, d, &ops[i]); err != nil {
+			return err
+		}
 	}
 	err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
 	if err != nil || verb != knowledge.VerbPurge || s.DryRun != dryNone {

@@ -58,7 +58,7 @@ func writeView(w io.Writer, sc screen, rec *knowledge.Record) error {
 		short.add(words(f.Name), text)
 	}
 	short.add("written by", doc.Stamps().UpdatedBy+", "+moment(rec.Updated)+" UTC")
-	if err := short.writeRows(&b, screen{}); err != nil {
+	if err := short.writeRows(&b, screen{columns: sc.columns}); err != nil {
 		return err
 	}
 	for _, f := range long {

@@ -102,17 +102,20 @@ func takeBundle(ctx context.Context, a *app, w *workTree, offline bool) (*bundle
 	return nil, err
 }
 
+// justNow is what [ago] says of the last two minutes.
+const justNow = "a moment"
+
 func ago(t time.Time) string {
 	d := time.Since(t)
 	switch {
 	case d < 2*time.Minute:
-		return "a moment"
+		return justNow
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%d minutes", int(d.Minutes()))
+		return plural(int(d.Minutes()), "minute", "minutes")
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d hours", int(d.Hours()))
+		return plural(int(d.Hours()), "hour", "hours")
 	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
+	return plural(int(d.Hours()/24), "day", "days")
 }
 
 // askServer makes the server that .tenet.yaml names the one that is asked. The address there is somebody else's word: a
@@ -162,8 +165,8 @@ func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) 
 		return bundle.Fetch(store.WithLeaving(ctx), d.Store, server, want, kept)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the server first: write it with `tenet put`, as "+
-			"docs/for-assistants.md shows", err, treeFile)
+		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the server first: `tenet new repository` and `tenet new "+
+			"pack` print one to fill in, and `tenet put FILE` writes it", err, treeFile)
 	}
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -41,7 +42,10 @@ type result struct {
 	ID       string          `json:"id"`
 	Verb     knowledge.Verb  `json:"verb"`
 	Version  int64           `json:"version"`
+	ETag     string          `json:"etag,omitempty"`
 	Document json.RawMessage `json:"document"`
+	// Unchanged is true where no version was made, as in the REST API.
+	Unchanged bool `json:"unchanged,omitempty"`
 }
 
 func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
@@ -56,6 +60,8 @@ func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
 		out.Results[i] = result{Kind: op.Key.Kind, ID: op.Key.ID, Verb: op.Verb, Document: json.RawMessage("null")}
 		if i < len(r.Records) && r.Records[i] != nil {
 			out.Results[i].Version, out.Results[i].Document = r.Records[i].Version, r.Records[i].JSON
+			out.Results[i].ETag = api.ETag(r.Records[i])
+			out.Results[i].Unchanged = r.Left(i)
 		}
 	}
 	return out
@@ -111,7 +117,7 @@ func writeReceipt(w io.Writer, b *knowledge.Batch, r *knowledge.Receipt) error {
 			continue
 		}
 		did := past(op.Verb, rec.Version)
-		if r.Unchanged {
+		if r.Left(i) {
 			did = "unchanged"
 		}
 		fmt.Fprintf(&text, "%s %s%s, version %d\n", op.Key, would, did, rec.Version)

@@ -55,7 +55,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
 -- What a backup needs: pgBackRest's list. The functions have other names before PostgreSQL 15.
 GRANT pg_read_all_settings TO tenet_backup;
-GRANT EXECUTE ON FUNCTION pg_switch_wal(), pg_create_restore_point(text) TO tenet_backup;
+GRANT EXECUTE ON FUNCTION pg_switch_wal(), pg_create_restore_point(text) TO tenet_backup, tenet_app; -- app: for the drill
 DO $$
 BEGIN
   IF current_setting('server_version_num')::integer >= 150000 THEN

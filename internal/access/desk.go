@@ -126,8 +126,8 @@ func (p *Policy) mayResolve(ctx context.Context, s store.Reader, c *Caller, park
 		}
 		if n := p.Approvals(before, after); n > 0 {
 			return c.Deny(&store.ForbiddenError{
-				Reason: fmt.Sprintf("%s: the policy asks for %d approvals of such a write: decide for theirs, and "+
-					"propose it", op.Key, n),
+				Reason: fmt.Sprintf("%s: the policy asks for %s of such a write: decide for theirs, and "+
+					"propose it", op.Key, knowledge.Count(n, "approval", "approvals")),
 				Right: DoReview,
 			})
 		}

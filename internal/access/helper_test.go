@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/knowledge"
 	"tenet/internal/sqlite"
 	"tenet/internal/store"
@@ -158,15 +159,8 @@ func (h *house) forbidden(what string, err error) {
 // eventually waits for a condition that another goroutine brings about.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: it did not come to that", what)
-		}
+	if !awaittest.Until(30*time.Second, holds) {
+		t.Fatalf("%s: it did not come to that", what)
 	}
 }
 

@@ -133,7 +133,7 @@ func claims(c *Caller, before, after knowledge.Document) error {
 }
 
 // aimed returns a fault for each op of a proposal that is about a document which is not there, or is hidden from the
-// caller: it could never be applied.
+// caller, or that its patch leaves invalid: it could never be applied.
 func (c call) aimed(ctx context.Context, p *knowledge.Proposal) error {
 	invalid := &knowledge.InvalidError{}
 	made := map[knowledge.Key]bool{}
@@ -149,16 +149,47 @@ func (c call) aimed(ctx context.Context, p *knowledge.Proposal) error {
 		if err != nil {
 			return err
 		}
+		at := "/ops/" + strconv.Itoa(i)
 		if !there {
 			invalid.Faults = append(invalid.Faults, knowledge.Fault{
-				Pointer: "/ops/" + strconv.Itoa(i) + "/id", Detail: op.Key.String() + " does not exist",
+				Pointer: at + "/id", Detail: op.Key.String() + " does not exist",
 			})
+			continue
 		}
+		no, err := c.unfit(ctx, &op)
+		if err != nil {
+			return err
+		}
+		if no != nil {
+			invalid.Faults = append(invalid.Faults, no.Below(at+"/patch").Faults...)
+		}
+		made[op.Key] = true // what is done to it later begins with another text
 	}
 	if len(invalid.Faults) > 0 {
 		return invalid
 	}
-	return nil
+	return store.CheckProposed(ctx, c.s.next.Get, p)
+}
+
+// unfit returns what is wrong with the patch of an op, nil for nothing. Of one that was made for another version than
+// is there now that can't be told.
+func (c call) unfit(ctx context.Context, op *knowledge.Op) (*knowledge.InvalidError, error) {
+	if op.Verb != knowledge.VerbPatch {
+		return nil, nil
+	}
+	rec, err := c.s.next.Get(ctx, op.Key)
+	if err != nil || op.IfVersion > 0 && rec.Version != op.IfVersion {
+		return nil, err
+	}
+	current, err := rec.Document()
+	if err != nil {
+		return nil, err
+	}
+	_, err = op.Next(current)
+	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+		return invalid, nil
+	}
+	return nil, err
 }
 
 // there reports whether the document of an op is there, as far as the caller may know, or in the archive for one that
@@ -215,10 +246,7 @@ func (c call) applied(ctx context.Context, b *knowledge.Batch, i int, before, af
 	if len(by) >= needed || c.overridden(was) != nil {
 		return nil
 	}
-	wants := fmt.Sprintf("%d approvals", needed)
-	if needed == 1 {
-		wants = "1 approval"
-	}
+	wants := knowledge.Count(needed, "approval", "approvals")
 	reason := fmt.Sprintf("it needs %s of its current ops, and has %d", wants, len(by))
 	if len(no) > 0 {
 		reason += "; not counted: " + strings.Join(no, ", ")
@@ -330,8 +358,8 @@ func (c call) noApprover(p *knowledge.Proposal, id string) string {
 func (c call) direct(op *knowledge.Op, before, after knowledge.Document) *store.ForbiddenError {
 	if n := c.s.policy.Approvals(before, after); n > 0 {
 		return &store.ForbiddenError{
-			Reason: fmt.Sprintf("%s %s: the policy asks for %d approvals of this write: propose it (POST "+
-				"/proposals, tenet propose)", op.Verb, op.Key, n),
+			Reason: fmt.Sprintf("%s %s: the policy asks for %s of this write: propose it (POST "+
+				"/proposals, tenet propose)", op.Verb, op.Key, knowledge.Count(n, "approval", "approvals")),
 			Right: DoReview,
 		}
 	}

@@ -107,7 +107,7 @@ func (m *meter) take(c *Caller, b *knowledge.Batch) error {
 	w.writes = min(w.writes+float64(quota.Writes)*float64(passed)/float64(time.Minute), float64(quota.Writes))
 	w.bytes = min(w.bytes+float64(quota.Bytes)*float64(passed)/float64(day), float64(quota.Bytes))
 	if quota.Writes > 0 && w.writes < 1 {
-		return over(fmt.Sprintf("%d writes a minute", quota.Writes),
+		return over(knowledge.Count(quota.Writes, "write", "writes")+" a minute",
 			(1-w.writes)/float64(quota.Writes)*float64(time.Minute))
 	}
 	if quota.Bytes > 0 && w.bytes < 1 {

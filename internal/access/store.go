@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strconv"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -282,8 +283,8 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 	return knowledge.Receipt{}, made
 }
 
-// targets returns an error for a batch of an agent that changes a document which is not there: a proposal of it could
-// never be applied.
+// targets returns an error for a batch of an agent that changes a document which is not there, or leaves it invalid: a
+// proposal of it could never be applied.
 func (c call) targets(ctx context.Context, b *knowledge.Batch) error {
 	made := map[knowledge.Key]bool{}
 	for i := range b.Ops {
@@ -299,6 +300,14 @@ func (c call) targets(ctx context.Context, b *knowledge.Batch) error {
 		if err != nil {
 			return err
 		}
+		no, err := c.unfit(ctx, op)
+		if err != nil {
+			return err
+		}
+		if no != nil {
+			return no.Below("/ops/" + strconv.Itoa(i) + "/patch")
+		}
+		made[op.Key] = true // what is done to it later begins with another text
 	}
 	return nil
 }

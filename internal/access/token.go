@@ -37,6 +37,15 @@ func HashToken(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// RoleOf returns the role of a new principal for which none is named: an agent is there to propose, which a viewer may
+// not.
+func RoleOf(agent bool) string {
+	if agent {
+		return knowledge.RoleContributor
+	}
+	return knowledge.RoleViewer
+}
+
 // NewPrincipal returns a principal with a new token, and the token, which is not stored anywhere.
 func NewPrincipal(id, role string) (*knowledge.Principal, string, error) {
 	token, hash, prefix, err := NewToken()

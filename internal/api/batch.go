@@ -19,7 +19,7 @@ type BatchResult struct {
 	Batch    *uuid.UUID      `json:"batch,omitempty" doc:"With best_effort: the id of the op's own batch" format:"uuid"`
 	State    string          `json:"state,omitempty" doc:"With best_effort: its outcome" enum:"applied,queued"`
 	// Unchanged is left out where something was written.
-	Unchanged bool     `json:"unchanged,omitempty" doc:"With best_effort: true where the document is as the op would leave it, and nothing was written"`
+	Unchanged bool     `json:"unchanged,omitempty" doc:"True where the document is as the op would leave it: no version was made of it"`
 	Error     *Problem `json:"error,omitempty" doc:"With best_effort: why it was refused"`
 }
 

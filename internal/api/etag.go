@@ -1,8 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -11,9 +9,6 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// sumDigits is how many hex digits of the SHA-256 of a document its tag carries.
-const sumDigits = 12
-
 // ETag returns the strong entity tag of a record, in quotes: its version and a part of its hash, as in
 // "3-9f86d081884c"; or the batch that wrote it while that still waits in a journal. The version alone would come again,
 // for another text, in a database that was put back from a backup.
@@ -21,15 +16,9 @@ func ETag(r *knowledge.Record) string {
 	if r.Pending != (knowledge.BatchID{}) {
 		return `"` + r.Pending.String() + `"`
 	}
-	var b [24 + sumDigits]byte
+	var b [40]byte
 	t := append(strconv.AppendInt(append(b[:0], '"'), r.Version, 10), '-')
-	return string(append(appendSum(t, r), '"'))
-}
-
-// appendSum appends the part of a record's hash that its tag carries.
-func appendSum(b []byte, r *knowledge.Record) []byte {
-	sum := sha256.Sum256(r.JSON)
-	return hex.AppendEncode(b, sum[:sumDigits/2])
+	return string(append(r.AppendSum(t), '"'))
 }
 
 // Pending returns the batch that a document waits in for the primary, by the ETag of its answer; the zero id where it
@@ -41,16 +30,6 @@ func Pending(etag string) knowledge.BatchID {
 	}
 	id, _ := batchOf(tags.list[0].value)
 	return id
-}
-
-// versionOf reads a tag without quotes that names a version, with a part of the document's hash or alone.
-func versionOf(value string) (version int64, sum string, ok bool) {
-	digits, sum, whole := strings.Cut(value, "-")
-	version, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || version <= 0 || whole && len(sum) != sumDigits {
-		return 0, "", false
-	}
-	return version, sum, true
 }
 
 // withoutCoding takes away what says in which coding an answer was sent: ours, or that of a proxy which has compressed
@@ -84,7 +63,7 @@ func (t Tags) Name(current string) error {
 		return nil
 	}
 	for _, one := range t.list {
-		version, sum, numbered := versionOf(one.value)
+		version, sum, numbered := knowledge.ParseTag(one.value)
 		if one.value == current[1:len(current)-1] || numbered && sum == "" && strings.HasPrefix(current,
 			`"`+strconv.FormatInt(version, 10)+"-") {
 			return nil

@@ -53,7 +53,7 @@ func (p *Precondition) Read(ctx context.Context, b *knowledge.Batch) error {
 	}
 	if len(tags.list) == 1 {
 		only := tags.list[0].value
-		version, sum, ok := versionOf(only)
+		version, sum, ok := knowledge.ParseTag(only)
 		if ok && sum == "" { // the version alone, as a person may write it
 			op.IfVersion = version
 			return nil
@@ -113,7 +113,7 @@ func (p *Precondition) ReadOps(ctx context.Context, b *knowledge.Batch, tags []s
 			continue
 		}
 		op, only := &b.Ops[i], onlyTag(text)
-		version, sum, ok := versionOf(only)
+		version, sum, ok := knowledge.ParseTag(only)
 		if !ok {
 			op.IfBatch, _ = batchOf(only)
 			continue
@@ -155,9 +155,20 @@ func onlyTag(text string) string {
 // IsTag reports whether a text is one ETag of a document.
 func IsTag(text string) bool {
 	only := onlyTag(text)
-	_, _, version := versionOf(only)
+	_, _, version := knowledge.ParseTag(only)
 	_, batch := batchOf(only)
 	return version || batch
+}
+
+// ReadSeen puts what the writer of an op saw into it: a version, alone or as its tag without quotes, which [IsTag] has
+// checked. It returns a [*store.ConflictError] within a [*RefusedError] if that version has another text here.
+func ReadSeen(ctx context.Context, s store.Store, op *knowledge.Op, seen string) error {
+	version, sum, _ := knowledge.ParseTag(seen)
+	if op.IfVersion, op.IfBatch = version, (knowledge.BatchID{}); sum == "" {
+		return nil
+	}
+	p := Precondition{Store: s}
+	return p.sameText(ctx, op.Key, version, sum, "the ETag")
 }
 
 // BadIfMatch is the error of an If-Match that is none.
@@ -189,7 +200,7 @@ func (p *Precondition) sameText(ctx context.Context, key knowledge.Key, version 
 		return nil
 	case err != nil:
 		return err
-	case rec.Version != version || rec.Pending != (knowledge.BatchID{}) || string(appendSum(nil, rec)) == sum:
+	case rec.Version != version || rec.Pending != (knowledge.BatchID{}) || string(rec.AppendSum(nil)) == sum:
 		return nil
 	}
 	return &RefusedError{
@@ -218,7 +229,7 @@ func (p *Precondition) matchOneTag(ctx context.Context, op *knowledge.Op, tags [
 			}
 			continue
 		}
-		version, sum, ok := versionOf(t.value)
+		version, sum, ok := knowledge.ParseTag(t.value)
 		if ok && rec.Pending == (knowledge.BatchID{}) && (t.value == current || sum == "" && version == rec.Version) {
 			op.IfVersion = version
 			return nil

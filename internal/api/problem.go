@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -154,7 +153,7 @@ func ProblemOf(err error) *Problem {
 		if invalid.Query {
 			p.Status, p.Title = http.StatusBadRequest, "The request is not valid"
 		}
-		p.Detail = plural(len(invalid.Faults), "fault") + ": see errors"
+		p.Detail = knowledge.Count(len(invalid.Faults), "fault", "faults") + ": see errors"
 	}
 	if e, ok := errors.AsType[*store.UnavailableError](err); ok && e.TooMany {
 		p.Status, p.Code, p.Title = http.StatusTooManyRequests, "too_many", "The caller has had its share for now"
@@ -229,11 +228,4 @@ func (p *Problem) unavailable(err error) {
 	}
 	seconds := int((after + time.Second - 1) / time.Second)
 	p.RetryAfter = &seconds
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return strconv.Itoa(n) + " " + word + "s"
 }

@@ -4,7 +4,6 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -57,7 +56,15 @@ func (a Account) lend(c *exec.Cmd) {
 
 // writes reports whether the account can write into a directory.
 func (a Account) writes(ctx context.Context, dir string) bool {
-	c := exec.CommandContext(ctx, "test", "-w", dir, "-a", "-x", dir) //nolint:gosec // the operator names the directory
+	return a.test(ctx, "-w", dir, "-a", "-x", dir)
+}
+
+// enters reports whether the account can reach what it may read in a directory.
+func (a Account) enters(ctx context.Context, dir string) bool { return a.test(ctx, "-x", dir) }
+
+func (a Account) test(ctx context.Context, args ...string) bool {
+	c := exec.CommandContext(ctx, "test", args...) //nolint:gosec // the operator names the directory
+	c.Dir = "/"
 	a.lend(c)
 	return c.Run() == nil
 }
@@ -75,12 +82,3 @@ const (
 	quit      = syscall.SIGQUIT
 	interrupt = syscall.SIGINT
 )
-
-// alive reports whether a process exists.
-func alive(pid int) bool {
-	if pid <= 0 {
-		return false
-	}
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
-}

@@ -52,7 +52,13 @@ type Target struct {
 	Point string    // a restore point of PostgreSQL
 	// AcceptGap restores up to the first gap in the WAL instead of refusing.
 	AcceptGap bool
+	// Finish brings the directory of an embedded database up to date before it is in its place: one that was killed in
+	// between must not be taken for whole. Nil for nothing.
+	Finish func(ctx context.Context, dir string) error
 }
+
+// latest reports whether the newest of all is meant.
+func (t Target) latest() bool { return t.Name == "" && t.To.IsZero() && t.Point == "" }
 
 // ParseTarget reads "latest", the name of a copy, or a time as in 2026-01-31T12:00:00Z.
 func ParseTarget(text string) (Target, error) {
@@ -62,7 +68,7 @@ func ParseTarget(text string) (Target, error) {
 	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return Target{To: at}, nil
 	}
-	if _, err := timeOfName(text); err == nil || restLabel().MatchString(text) {
+	if isName(text) || restLabel().MatchString(text) {
 		return Target{Name: text}, nil
 	}
 	if strings.HasPrefix(text, pointPrefix) && len(text) > len(pointPrefix) {
@@ -138,9 +144,11 @@ type Step struct {
 // nameLayout is the time in the name of a copy.
 const nameLayout = "20060102T150405.000Z"
 
-func timeOfName(name string) (time.Time, error) {
-	if len(name) < len(nameLayout) {
-		return time.Time{}, fmt.Errorf("%q is no name of a backup", name)
+// isName reports whether a text begins as the name of a copy does.
+func isName(text string) bool {
+	if len(text) < len(nameLayout) {
+		return false
 	}
-	return time.Parse(nameLayout, name[:len(nameLayout)])
+	_, err := time.Parse(nameLayout, text[:len(nameLayout)])
+	return err == nil
 }

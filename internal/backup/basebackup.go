@@ -66,6 +66,7 @@ func NewBaseBackup(o BaseBackupOptions) *BaseBackup {
 		e.Database = baseSource{o.Cluster, b}
 	}
 	b.Embedded = NewEmbedded(e)
+	b.account = o.Account
 	return b
 }
 
@@ -105,21 +106,21 @@ func (b *BaseBackup) Restore(ctx context.Context, target Target, dir string, pro
 	if err := b.room(c, filepath.Dir(dir)); err != nil {
 		return c, err
 	}
-	work, err := os.MkdirTemp(filepath.Dir(dir), scratchPrefix+"*")
+	if err := sweep(filepath.Dir(dir), b.endOf(ctx)); err != nil {
+		return c, err
+	}
+	work, err := newScratch(filepath.Dir(dir), b.o.Account)
 	if err != nil {
 		return c, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if err := b.o.Account.give(work); err != nil {
-		return c, err
-	}
-	if err := b.bring(ctx, c, work, progress); err != nil { // this starts and verifies it
+	defer func() { err = errors.Join(err, work.remove()) }()
+	if err := b.bring(ctx, c, work.dir, progress); err != nil { // this starts and verifies it
 		return c, err
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return c, err
 	}
-	return c, errors.Join(os.Rename(filepath.Join(work, dataName), dir), syncDir(filepath.Dir(dir)))
+	return c, errors.Join(os.Rename(work.path(dataName), dir), syncDir(filepath.Dir(dir)))
 }
 
 // start unpacks a copy into a temporary directory and starts it.

@@ -61,7 +61,7 @@ func (x *exercise) end(dir string) (Drill, error) {
 // whatever it is; the error is that of the drill, which says at which step it failed.
 func (e *Embedded) Drill(ctx context.Context, progress Progress) (Drill, error) {
 	x := beginDrill()
-	work, err := e.scratch()
+	work, err := e.scratch(ctx)
 	if err != nil {
 		return x.d, err
 	}
@@ -76,11 +76,11 @@ func (e *Embedded) Drill(ctx context.Context, progress Progress) (Drill, error) 
 		return c.Name, err
 	})
 	x.step("restore and verify", func() (string, error) {
-		return fmt.Sprintf("%d changes verified", c.Seq), e.bring(ctx, c, work, progress)
+		return knowledge.Count(c.Seq, "change", "changes") + " verified", e.bring(ctx, c, work.dir, progress)
 	})
 	x.d.RTO = Seconds(time.Since(x.began).Seconds())
 	x.step("compare with the live documents",
-		func() (string, error) { return e.compare(ctx, filepath.Join(work, e.o.File)) })
+		func() (string, error) { return e.compare(ctx, work.path(e.o.File)) })
 	x.step("find its end in the live log", func() (string, error) {
 		if e.o.Database == nil {
 			return nothingLive, nil
@@ -88,7 +88,7 @@ func (e *Embedded) Drill(ctx context.Context, progress Progress) (Drill, error) 
 		return sameHistory(ctx, e.o.Database, c.Seq, c.Chain)
 	})
 	x.d.RPO = Seconds(x.began.Sub(c.At.Time).Seconds())
-	if err := os.RemoveAll(work); err != nil {
+	if err := work.remove(); err != nil {
 		x.err = errors.Join(x.err, err)
 	}
 	return x.end(e.o.Dir)
@@ -169,7 +169,7 @@ func sample(ctx context.Context, restored, live store.Reader) (string, error) {
 			}
 		}
 	}
-	return fmt.Sprintf("%d documents are equal", equal), nil
+	return knowledge.Count(equal, "document is", "documents are") + " equal", nil
 }
 
 // erasedSince reports whether a person was later erased from this version of a document.

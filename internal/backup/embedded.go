@@ -56,7 +56,10 @@ var DefaultKeep = Keep{Every: 24 * time.Hour, Hourly: 7 * 24 * time.Hour, Daily:
 
 // An Embedded engine keeps copies of an embedded database as files of a directory: an archive and a manifest for each.
 // The manifest is written last, so that a copy without one is incomplete.
-type Embedded struct{ o EmbeddedOptions }
+type Embedded struct {
+	o       EmbeddedOptions
+	account Account // owner of scratch; that of this process for an embedded database
+}
 
 var _ Engine = (*Embedded)(nil)
 
@@ -69,7 +72,7 @@ func NewEmbedded(o EmbeddedOptions) *Embedded {
 		o.MaxAge = 26 * time.Hour
 	}
 	o.Engine = or(o.Engine, engineName)
-	return &Embedded{o}
+	return &Embedded{o: o}
 }
 
 const (
@@ -77,28 +80,27 @@ const (
 	expiredSuffix  = ".expired" // behind the manifest of a backup that is being removed
 	archiveSuffix  = ".tar.zst"
 	sealedSuffix   = ".age"
-	scratchPrefix  = ".scratch-"
 	drillFile      = "drill.json"
 	engineName     = "sqlite"
 )
 
-// scratch creates a temporary directory beside the copies, and removes those of killed processes.
-func (e *Embedded) scratch() (string, error) {
+// scratch creates a scratch beside the copies, and removes those of killed processes.
+func (e *Embedded) scratch(ctx context.Context) (*scratch, error) {
 	if err := os.MkdirAll(e.o.Dir, 0o700); err != nil {
-		return "", fmt.Errorf("make the backup directory: %w", err)
+		return nil, fmt.Errorf("make the backup directory: %w", err)
 	}
-	old, err := filepath.Glob(filepath.Join(e.o.Dir, scratchPrefix+"*"))
-	if err != nil {
-		return "", err
+	if err := sweep(e.o.Dir, e.endOf(ctx)); err != nil {
+		return nil, err
 	}
-	for _, dir := range old {
-		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > staleAfter {
-			if err := errors.Join(e.complete(dir), os.RemoveAll(dir)); err != nil {
-				return "", err
-			}
-		}
+	return newScratch(e.o.Dir, e.account)
+}
+
+// endOf returns what is done with the scratch of a killed process before it is removed.
+func (e *Embedded) endOf(ctx context.Context) func(dir string) error {
+	return func(dir string) error {
+		endServer(ctx, e.account, dir)
+		return e.complete(dir)
 	}
-	return os.MkdirTemp(e.o.Dir, scratchPrefix+"*")
 }
 
 // complete publishes the backup of a process that was killed between moving the archive and moving its manifest.
@@ -120,21 +122,19 @@ func (e *Embedded) complete(work string) error {
 	return nil
 }
 
-// staleAfter is how long a temporary directory must be unmodified to count as one of a killed process.
-const staleAfter = 6 * time.Hour
-
 // Full implements [Engine].
 func (e *Embedded) Full(ctx context.Context, progress Progress) (c Copy, err error) {
 	if e.o.Database == nil {
 		return c, fmt.Errorf("%w: no database is open", ErrNotSupported)
 	}
 	began := time.Now()
-	work, err := e.scratch()
+	work, err := e.scratch(ctx)
 	if err != nil {
 		return c, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	file := filepath.Join(work, e.o.File)
+	defer func() { err = errors.Join(err, work.remove()) }()
+	defer func() { err = e.fullDisk(ctx, err) }()
+	file := work.path(e.o.File)
 	if err := e.o.Database.Backup(ctx, file); err != nil {
 		return c, err
 	}
@@ -157,7 +157,7 @@ func (e *Embedded) Full(ctx context.Context, progress Progress) (c Copy, err err
 		c.File += sealedSuffix
 	}
 	before := int64(0)
-	c.Bytes, c.SHA256, err = pack(ctx, filepath.Join(work, c.File), e.o.Key, files, func(n int64) {
+	c.Bytes, c.SHA256, err = pack(ctx, work.path(c.File), e.o.Key, files, func(n int64) {
 		if progress != nil {
 			progress(min(before+n, total), total)
 		}
@@ -166,7 +166,7 @@ func (e *Embedded) Full(ctx context.Context, progress Progress) (c Copy, err err
 		return c, fmt.Errorf("write the backup: %w", err)
 	}
 	c.TookMilli = time.Since(began).Milliseconds()
-	return c, e.publish(work, c)
+	return c, e.publish(work.dir, c)
 }
 
 // Incremental implements [Engine].
@@ -249,7 +249,7 @@ func (e *Embedded) read() (list []Copy, faults []string, err error) {
 			err = json.Unmarshal(data, &c)
 		}
 		name := strings.TrimSuffix(filepath.Base(path), manifestSuffix)
-		if err == nil && (c.Name != name || c.File != filepath.Base(c.File) || c.Engine != e.o.Engine) {
+		if err == nil && (c.Engine != e.o.Engine || !c.isNamed(name)) {
 			err = errors.New("it is not about this backup")
 		}
 		if err != nil {
@@ -260,6 +260,16 @@ func (e *Embedded) read() (list []Copy, faults []string, err error) {
 	}
 	slices.SortFunc(list, func(a, b Copy) int { return b.At.Compare(a.At.Time) })
 	return list, faults, nil
+}
+
+// isNamed reports whether a manifest is that of the copy of a name, which tells its time and its archive: one that is
+// older than its name would hide behind others and expire before them, and one with another's archive take it along.
+func (c *Copy) isNamed(name string) bool {
+	file := name + archiveSuffix
+	if c.Encrypted {
+		file += sealedSuffix
+	}
+	return c.Name == name && c.File == file && c.At.Format(nameLayout) == name
 }
 
 // Check implements [Engine]: it reads every archive and compares it with its manifest.
@@ -273,7 +283,14 @@ func (e *Embedded) Check(ctx context.Context) (Report, error) {
 		r.Faults = append(r.Faults, "there is no backup in "+e.o.Dir)
 		return r, nil
 	}
-	r.Newest = list[0].At
+	dated, ahead := byClock(list, time.Now())
+	for i := range ahead {
+		r.Faults = append(r.Faults, ahead[i].Name+": "+fromFuture(&ahead[i]))
+	}
+	if len(dated) == 0 {
+		return r, nil
+	}
+	r.Newest = dated[0].At
 	if age := time.Since(r.Newest.Time); age > e.o.MaxAge {
 		r.Faults = append(r.Faults, fmt.Sprintf("the newest backup is %s old: at most %s is allowed",
 			age.Round(time.Minute), e.o.MaxAge))
@@ -324,10 +341,34 @@ func (e *Embedded) find(target Target) (Copy, error) {
 	if err != nil {
 		return Copy{}, err
 	}
-	for _, c := range list {
-		if (target.Name == "" || c.Name == target.Name) && (target.To.IsZero() || !c.At.After(target.To)) {
-			return c, nil
+	if _, ahead := byClock(list, time.Now()); len(ahead) > 0 && target.latest() {
+		return Copy{}, fmt.Errorf("which backup is the newest can't be told: of %s it says that it was made at %s, which "+
+			"is yet to come, so a clock is or was wrong: name the one to restore, as in --to %[1]s", ahead[0].Name,
+			ahead[0].At.Format(time.RFC3339))
+	}
+	strays, err := e.strays()
+	if err != nil {
+		return Copy{}, err
+	}
+	for _, file := range strays {
+		if isName(file) {
+			name, _, _ := strings.Cut(file, archiveSuffix)
+			faults = append(faults, "manifest "+name+manifestSuffix+" is missing")
 		}
+	}
+	for i := range list {
+		c := &list[i]
+		if target.Name != "" && c.Name != target.Name || !target.To.IsZero() && c.At.After(target.To) {
+			continue
+		}
+		if target.Name != "" {
+			return *c, nil
+		}
+		if fault := hidden(c, faults, target.To); fault != "" {
+			return Copy{}, fmt.Errorf("%w: a backup newer than %s may be there, and its %s: put its manifest back, or "+
+				"name the backup to restore, as in --to %[2]s", ErrDamaged, c.Name, fault)
+		}
+		return *c, nil
 	}
 	what := "there is no backup in " + e.o.Dir
 	switch {
@@ -338,9 +379,20 @@ func (e *Embedded) find(target Target) (Copy, error) {
 			list[len(list)-1].At.Format(time.RFC3339))
 	}
 	if len(faults) > 0 {
-		what += "; " + strings.Join(faults, "; ")
+		return Copy{}, fmt.Errorf("%w: %s; %s", ErrDamaged, what, strings.Join(faults, "; "))
 	}
 	return Copy{}, fmt.Errorf("%s: %w", what, store.ErrNotFound)
+}
+
+// hidden returns the fault of a copy that is newer than another and not after a time, "" for none. Each fault begins
+// with the name of its manifest, which is a time.
+func hidden(c *Copy, faults []string, to time.Time) string {
+	for _, fault := range faults {
+		if fault > "manifest "+c.Name && (to.IsZero() || fault < "manifest "+to.UTC().Format(nameLayout)+"~") {
+			return fault
+		}
+	}
+	return ""
 }
 
 // Restore implements [Engine].
@@ -357,22 +409,30 @@ func (e *Embedded) Restore(ctx context.Context, target Target, dir string, progr
 	if err := e.room(c, filepath.Dir(dir)); err != nil {
 		return c, err
 	}
-	work, err := os.MkdirTemp(filepath.Dir(dir), scratchPrefix+"*")
+	if err := sweep(filepath.Dir(dir), e.endOf(ctx)); err != nil {
+		return c, err
+	}
+	work, err := newScratch(filepath.Dir(dir), e.account)
 	if err != nil {
 		return c, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(work))
-		}
-	}()
-	if err := e.bring(ctx, c, work, progress); err != nil {
+	defer func() { err = errors.Join(err, work.remove()) }()
+	data := work.path(dataName)
+	if err := os.Mkdir(data, 0o700); err != nil {
 		return c, err
+	}
+	if err := e.bring(ctx, c, data, progress); err != nil {
+		return c, err
+	}
+	if target.Finish != nil {
+		if err := target.Finish(ctx, data); err != nil {
+			return c, err
+		}
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty
 		return c, err
 	}
-	return c, errors.Join(os.Rename(work, dir), syncDir(filepath.Dir(dir)))
+	return c, errors.Join(os.Rename(data, dir), syncDir(filepath.Dir(dir)))
 }
 
 // room returns an error if the disk has no room for a copy.

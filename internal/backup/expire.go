@@ -3,12 +3,15 @@ package backup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"tenet/internal/knowledge"
 )
 
 // Expire implements [Engine].
@@ -74,8 +77,61 @@ func (e *Embedded) strays() ([]string, error) {
 	return list, nil
 }
 
-// expired returns the copies, from a list with the newest first, that are no longer kept.
+// clockSlack is how far clocks may differ from each other.
+const clockSlack = time.Hour
+
+// byClock splits a list with the newest first into the copies that were made up to now, and those that a clock which is
+// or was wrong has dated ahead.
+func byClock(list []Copy, now time.Time) (dated, ahead []Copy) {
+	n := slices.IndexFunc(list, func(c Copy) bool { return c.At.Sub(now) <= clockSlack })
+	if n < 0 {
+		n = len(list)
+	}
+	return list[n:], list[:n]
+}
+
+// Newest returns the newest copy of a list with the newest first, but for those that a wrong clock has dated ahead; the
+// first of these if there is no other.
+func Newest(list []Copy) Copy {
+	dated, _ := byClock(list, time.Now())
+	if len(dated) == 0 {
+		return list[0]
+	}
+	return dated[0]
+}
+
+// fromFuture says what is wrong with a copy that is dated ahead.
+func fromFuture(c *Copy) string {
+	return fmt.Sprintf("it says that it was made at %s, which is yet to come: the clock is wrong, or was wrong then; where "+
+		"it was, the backup is kept until somebody removes it, with its %s", c.At.Format(time.RFC3339), manifestSuffix)
+}
+
+// almostFull is how much space a disk has at most that could not take what was written.
+const almostFull = 1 << 20
+
+// fullDisk returns the error of a backup that has failed. If that was since the disk of the copies is full, it removes
+// those that are no longer kept, which otherwise the next backup does that succeeds: so there may be room for it.
+func (e *Embedded) fullDisk(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if e.o.Free == nil {
+		return err
+	}
+	if free, ok := e.o.Free(e.o.Dir); !ok || free > almostFull {
+		return err
+	}
+	old, failed := e.Expire(ctx)
+	return errors.Join(fmt.Errorf("the disk of %s is full, and nothing of this backup was kept; %s removed that are not "+
+		"kept any longer: free some space, or name another directory", e.o.Dir,
+		knowledge.Count(int64(len(old)), "old backup was", "old backups were")), failed)
+}
+
+// expired returns the copies, from a list with the newest first, that are no longer kept. A copy that is dated ahead is
+// kept, and so is every one until another is kept that was made longer than Every ago: after a leap of the clock, all
+// are old at once but the one that was just made.
 func (k Keep) expired(list []Copy, now time.Time) []Copy {
+	list, _ = byClock(list, now)
 	firsts := map[string]string{} // the oldest copy of each hour and day, by name
 	for _, c := range slices.Backward(list) {
 		for _, slot := range []string{c.At.Format("2006010215"), c.At.Format("20060102")} {
@@ -85,6 +141,7 @@ func (k Keep) expired(list []Copy, now time.Time) []Copy {
 		}
 	}
 	var old []Copy
+	settled := false
 	for i, c := range list {
 		age := now.Sub(c.At.Time)
 		keep := i == 0 || age <= k.Every || age <= k.Hourly && firsts[c.At.Format("2006010215")] == c.Name ||
@@ -92,6 +149,10 @@ func (k Keep) expired(list []Copy, now time.Time) []Copy {
 		if !keep {
 			old = append(old, c)
 		}
+		settled = settled || keep && age > k.Every
+	}
+	if !settled {
+		return nil
 	}
 	return old
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -335,6 +334,15 @@ func (e *PgBackRest) List(ctx context.Context) ([]Copy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(s.Backup) == 0 { // or its index is gone
+		strays, err := e.strays(ctx, s)
+		if err == nil && len(strays) > 0 {
+			err = fmt.Errorf("%w: %s", ErrDamaged, strings.Join(strays, "; "))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	list := make([]Copy, 0, len(s.Backup))
 	for i := range slices.Backward(s.Backup) {
 		list = append(list, s.copyOf(&s.Backup[i]))
@@ -353,6 +361,9 @@ func (e *PgBackRest) Incremental(ctx context.Context, progress Progress) (Copy, 
 }
 
 func (e *PgBackRest) make(ctx context.Context, kind string, progress Progress) (Copy, error) {
+	if err := e.sweep(ctx, e.o.Dir); err != nil {
+		return Copy{}, err
+	}
 	before, err := e.info(ctx)
 	if err != nil {
 		return Copy{}, err
@@ -411,45 +422,25 @@ func (e *PgBackRest) Expire(ctx context.Context) ([]Copy, error) {
 // LastDrill implements [Engine].
 func (e *PgBackRest) LastDrill() (*Drill, error) { return readDrill(e.o.Dir) }
 
-// scratch creates a temporary directory for a restore. It first stops and removes those of killed processes.
-func (e *PgBackRest) scratch(ctx context.Context) (string, error) {
+// scratch creates a scratch for a drill. It first stops and removes what killed processes left.
+func (e *PgBackRest) scratch(ctx context.Context) (*scratch, error) {
 	if err := ownDir(e.o.Dir, e.o.Account); err != nil {
-		return "", fmt.Errorf("make the backup directory: %w", err)
+		return nil, fmt.Errorf("make the backup directory: %w", err)
 	}
-	if err := e.sweep(ctx); err != nil {
-		return "", err
-	}
-	return e.newScratch(e.o.Dir)
+	return e.newScratch(ctx, e.o.Dir)
 }
 
-func (e *PgBackRest) newScratch(parent string) (string, error) {
-	dir, err := os.MkdirTemp(parent, scratchPrefix+"*")
-	if err != nil {
-		return "", err
+func (e *PgBackRest) newScratch(ctx context.Context, parent string) (*scratch, error) {
+	if err := e.sweep(ctx, parent); err != nil {
+		return nil, err
 	}
-	return dir, errors.Join(writeSynced(filepath.Join(dir, ownerFile), fmt.Appendf(nil, "%d\n", os.Getpid())),
-		e.o.Account.give(dir))
+	return newScratch(parent, e.o.Account)
 }
 
-// sweep stops and removes what drills of killed processes left behind: directories so old are not used any more.
-func (e *PgBackRest) sweep(ctx context.Context) error {
-	old, err := filepath.Glob(filepath.Join(e.o.Dir, scratchPrefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, dir := range old {
-		owner, err := os.ReadFile(filepath.Join(dir, ownerFile)) //nolint:gosec // found in the directory
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(owner)))
-		if err == nil && alive(pid) {
-			continue
-		}
-		if info, err := os.Stat(dir); err != nil || (pid == 0 && time.Since(info.ModTime()) < staleAfter) {
-			continue // being created
-		}
-		e.endServer(ctx, filepath.Join(dir, dataName))
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-	}
-	return nil
+// sweep stops and removes what killed processes left in a directory.
+func (e *PgBackRest) sweep(ctx context.Context, parent string) error {
+	return sweep(parent, func(dir string) error {
+		endServer(ctx, e.o.Account, dir)
+		return nil
+	})
 }

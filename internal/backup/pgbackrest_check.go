@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -28,6 +29,11 @@ func (e *PgBackRest) Check(ctx context.Context) (Report, error) {
 	if err != nil {
 		return r, err
 	}
+	strays, err := e.strays(ctx, s)
+	if err != nil {
+		return r, err
+	}
+	r.Faults = append(r.Faults, strays...)
 	r.Copies = len(s.Backup)
 	if r.Copies == 0 {
 		r.Faults = append(r.Faults, "there is no backup: "+s.Status.Message)
@@ -70,6 +76,9 @@ func (s *stanza) faults(maxAge time.Duration) (faults []string) {
 	}
 	if age := time.Since(newest); newest.IsZero() {
 		faults = append(faults, "there is no full backup")
+	} else if age < -clockSlack {
+		faults = append(faults, fmt.Sprintf("the newest full backup is of %s, which is yet to come: a clock is or was "+
+			"wrong", newest.UTC().Format(time.RFC3339)))
 	} else if age > maxAge {
 		faults = append(faults, fmt.Sprintf("the newest full backup is %s old: at most %s is allowed",
 			age.Round(time.Minute), maxAge))
@@ -153,12 +162,40 @@ func (e *PgBackRest) manifests(ctx context.Context, s *stanza) (faults []string,
 	return faults, nil
 }
 
+// labelName matches the directory of a backup.
+var labelName = compiled(`^[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?$`)
+
+// strays finds backups that are whole in the repository and that its index does not name, as when an older one was put
+// in its place. One that is being made has no manifest yet, but its copy.
+func (e *PgBackRest) strays(ctx context.Context, s *stanza) (faults []string, err error) {
+	dir := path.Join("backup", e.o.Stanza)
+	list, err := e.files(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, label := range slices.Sorted(maps.Keys(list)) {
+		if !labelName().MatchString(label) || slices.ContainsFunc(s.Backup, func(b restBackup) bool { return b.Label == label }) {
+			continue
+		}
+		manifest, err := e.files(ctx, path.Join(dir, label), `--filter=^backup\.manifest$`)
+		if err != nil {
+			return nil, err
+		}
+		if len(manifest) > 0 {
+			faults = append(faults, fmt.Sprintf("backup %s is in the repository, and its index does not name it, so it is "+
+				"neither restored nor expires: put the newest backup.info and backup.info.copy back, or remove it", label))
+		}
+	}
+	return faults, nil
+}
+
 // segmentName matches a WAL segment in an archive: timeline, log and segment, and its checksum.
 var segmentName = compiled(`^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})-[0-9a-f]{40}`)
 
 // wal describes the WAL in an archive.
 type wal struct {
 	have   map[int64]string // by position, the newest timeline's segment
+	began  map[string]int64 // by timeline, its first position
 	newest int64
 	at     time.Time // archive time of the newest one
 	perLog int64     // segments of each log
@@ -175,7 +212,7 @@ func (e *PgBackRest) wal(ctx context.Context, s *stanza) (*wal, error) {
 			size = a.SegmentBytes
 		}
 	}
-	w := &wal{have: map[int64]string{}, perLog: (1 << 32) / size, newest: -1}
+	w := &wal{have: map[int64]string{}, began: map[string]int64{}, perLog: (1 << 32) / size, newest: -1}
 	if len(s.Archive) == 0 {
 		return w, nil
 	}
@@ -183,6 +220,7 @@ func (e *PgBackRest) wal(ctx context.Context, s *stanza) (*wal, error) {
 	if err != nil {
 		return nil, err
 	}
+	line := "" // the newest timeline
 	for name, f := range list {
 		m := segmentName().FindStringSubmatch(path.Base(name))
 		if m == nil || f.Type != "file" {
@@ -192,8 +230,12 @@ func (e *PgBackRest) wal(ctx context.Context, s *stanza) (*wal, error) {
 		if m[0][:24] > w.have[n] {
 			w.have[n] = m[0][:24]
 		}
-		if n > w.newest {
-			w.newest, w.at = n, time.Unix(f.Time, 0)
+		if first, ok := w.began[m[1]]; !ok || n < first {
+			w.began[m[1]] = n
+		}
+		// What was archived beyond a restore to a time, of the history that was left, comes before the newest.
+		if m[1] > line || m[1] == line && n > w.newest {
+			line, w.newest, w.at = m[1], n, time.Unix(f.Time, 0)
 		}
 	}
 	return w, nil
@@ -218,13 +260,24 @@ func (w *wal) name(position int64) string {
 }
 
 // missing returns the positions that the archive lacks between two, including the last.
+// A segment of a timeline that was left, as by a restore to a time, stands for none of a later one.
 func (w *wal) missing(from, to int64) (list []int64) {
 	for n := from; n <= to; n++ {
-		if w.have[n] == "" {
+		if w.have[n] == "" || w.have[n][:8] < w.timeline(n) {
 			list = append(list, n)
 		}
 	}
 	return list
+}
+
+// timeline returns the newest timeline that has begun at a position.
+func (w *wal) timeline(position int64) (newest string) {
+	for line, first := range w.began {
+		if first <= position {
+			newest = max(newest, line)
+		}
+	}
+	return newest
 }
 
 // describe lists missing segments.
@@ -241,8 +294,11 @@ func (w *wal) continuity(s *stanza) []string {
 	if len(s.Backup) == 0 {
 		return nil
 	}
-	from := w.position(s.Backup[0].Archive.Start)
-	missing := w.missing(from, w.newest)
+	from, to := w.position(s.Backup[0].Archive.Start), w.newest
+	for i := range s.Backup { // the end of the archive may be gone, which leaves no gap
+		to = max(to, w.position(s.Backup[i].Archive.Stop))
+	}
+	missing := w.missing(from, to)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -255,8 +311,15 @@ func (w *wal) continuity(s *stanza) []string {
 			within += fmt.Sprintf("; backup %s can't be restored without it", b.Label)
 		}
 	}
-	if within == "" {
+	last := missing[len(missing)-1]
+	next := slices.IndexFunc(s.Backup, func(b restBackup) bool { return w.position(b.Archive.Start) > last })
+	switch {
+	case within != "":
+	case next < 0:
 		within = "; nothing written after it can be restored before the next backup is made: make one now"
+	default:
+		within = fmt.Sprintf("; nothing written between it and backup %s can be restored; what was written since can, and "+
+			"this fault ends when the backups before have expired", s.Backup[next].Label)
 	}
 	return []string{w.describe(missing) + within}
 }

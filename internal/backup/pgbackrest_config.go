@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +18,8 @@ type Setup struct {
 	Config     string // the text of pgBackRest's configuration
 	Command    string // archive_command
 	PostgreSQL string // lines for postgresql.conf
+	// Statements make the settings of PostgreSQL, also against what a restore has left in postgresql.auto.conf.
+	Statements []string
 }
 
 // SetupOptions configure a [NewSetup].
@@ -75,9 +79,59 @@ func NewSetup(o SetupOptions) (Setup, error) {
 	line("pg1-database", a.Database)
 	s := Setup{Config: b.String(), Command: fmt.Sprintf("pgbackrest --config=%s --stanza=%s archive-push %%p",
 		o.Config, o.Stanza)}
-	s.PostgreSQL = fmt.Sprintf("archive_mode = on\narchive_command = '%s'\narchive_timeout = %ds\n", s.Command,
-		ArchiveTimeout)
+	for _, setting := range []string{
+		"archive_mode = on", "archive_command = '" + s.Command + "'", fmt.Sprintf("archive_timeout = %d", ArchiveTimeout),
+	} {
+		s.PostgreSQL += setting + "\n"
+		s.Statements = append(s.Statements, "ALTER SYSTEM SET "+setting)
+	}
 	return s, nil
+}
+
+// LocalUser returns the role as which pgBackRest connects to the cluster: over its socket, as the account. It is the
+// role of the program if PostgreSQL lets the account in as that, else the superuser, as with the settings of Debian.
+func (a Archiving) LocalUser(ctx context.Context, account Account) (string, error) {
+	_, err := newestProgram("psql")
+	if _, away := os.Stat(a.DataDir); err != nil || a.SocketDir == "" || errors.Is(away, fs.ErrNotExist) {
+		return a.User, nil //nolint:nilerr // nothing can be tried here
+	}
+	for _, user := range []string{a.User, a.Superuser} {
+		if err = a.locally(ctx, account, user, "SELECT 1"); err == nil {
+			return user, nil
+		}
+	}
+	return "", fmt.Errorf("pgBackRest connects over PostgreSQL's socket, and pg_hba.conf lets its account in neither as "+
+		"%s nor as %s: %w", a.User, a.Superuser, err)
+}
+
+// SwitchOnLocally changes the settings of the cluster over its socket, as the superuser: root and PostgreSQL's account
+// may do that anyway, and the role of the program may not.
+func (a Archiving) SwitchOnLocally(ctx context.Context, account Account, s Setup) error {
+	return a.locally(ctx, account, a.Superuser, append(s.Statements, "SELECT pg_reload_conf()")...)
+}
+
+// locally executes statements over the socket with psql, run by the account.
+func (a Archiving) locally(ctx context.Context, account Account, user string, statements ...string) error {
+	program, err := newestProgram("psql")
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"--no-psqlrc", "--no-password", "--set=ON_ERROR_STOP=1", "--host=" + a.SocketDir, "--port=" +
+			strconv.Itoa(a.Port), "--username=" + user, "--dbname=" + a.Database,
+	}
+	for _, text := range statements {
+		args = append(args, "--command="+text)
+	}
+	c := exec.CommandContext(ctx, program, args...) //nolint:gosec // PostgreSQL's own
+	c.Dir, c.Env = "/", append(slices.DeleteFunc(os.Environ(),
+		func(v string) bool { return strings.HasPrefix(v, "PG") }), "LC_ALL=C")
+	account.lend(c)
+	out, err := c.CombinedOutput()
+	if err != nil && ctx.Err() == nil {
+		err = errors.New(readable(strings.TrimSpace(string(out))))
+	}
+	return errors.Join(err, ctx.Err())
 }
 
 // place returns an error if the cluster's files can't be backed up from here.
@@ -129,6 +183,10 @@ func (s Setup) Write(ctx context.Context, path, dir string, account Account) err
 		if err := ownDir(d, account); err != nil {
 			return err
 		}
+	}
+	if at := filepath.Dir(path); !account.enters(ctx, at) {
+		return fmt.Errorf("%s is closed to the account of PostgreSQL, whose archive_command reads %s: name a file in "+
+			"another directory with --backup-config, as in /etc/tenet/pgbackrest.conf", at, filepath.Base(path))
 	}
 	if err := lendDir(ctx, dir, account); err != nil {
 		return err

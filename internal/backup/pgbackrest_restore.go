@@ -89,9 +89,9 @@ func (p plan) gap() error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s; the %d segments after it can't be used: restore up to there with --accept-gap",
+	return fmt.Errorf("%w: %s, and so can't be used %s after it: restore up to there with --accept-gap",
 		ErrDamaged, p.wal.describe(missing),
-		p.wal.newest-missing[0])
+		knowledge.Count(p.wal.newest-missing[0], "segment", "segments"))
 }
 
 // roomFactor is the required free space relative to the database's size: for it, and the WAL to replay.
@@ -155,7 +155,7 @@ func (e *PgBackRest) replay(ctx context.Context, p plan, t Target, work string) 
 		}
 		// Nothing was written, or archived, after that time: all of the WAL is what was requested.
 		said = fmt.Sprintf("; no WAL of a write after %s is in the archive, so this is all that there is", p.target)
-		if err := dropTarget(data); err != nil {
+		if err := dropSettings(data, "recovery_target"); err != nil { // all WAL is replayed
 			return nil, "", err
 		}
 		r, err = startRestored(ctx, e.o.Account, work, data)
@@ -210,8 +210,8 @@ func (p plan) reached(log string) error {
 	return nil
 }
 
-// dropTarget makes the next start replay all WAL.
-func dropTarget(data string) error {
+// dropSettings removes the settings with some beginnings of their names that pgBackRest has written.
+func dropSettings(data string, names ...string) error {
 	path := filepath.Join(data, "postgresql.auto.conf")
 	text, err := os.ReadFile(path) //nolint:gosec // of the cluster that we restored
 	if err != nil {
@@ -219,7 +219,7 @@ func dropTarget(data string) error {
 	}
 	var out bytes.Buffer
 	for line := range bytes.Lines(text) {
-		if !bytes.HasPrefix(line, []byte("recovery_target")) {
+		if !slices.ContainsFunc(names, func(n string) bool { return bytes.HasPrefix(line, []byte(n)) }) {
 			out.Write(line)
 		}
 	}
@@ -237,8 +237,11 @@ func (e *PgBackRest) Restore(ctx context.Context, target Target, dir string, pro
 	if err != nil {
 		return c, err
 	}
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return c, fmt.Errorf("%s is not empty: a restore never writes over anything; name a new directory", dir)
+	// The tablespaces beside it may be those of a cluster that was restored there before, and runs elsewhere by now.
+	for _, place := range []string{dir, tablespacesOf(dir)} {
+		if entries, err := os.ReadDir(place); err == nil && len(entries) > 0 {
+			return c, fmt.Errorf("%s is not empty: a restore never writes over anything; name a new directory", place)
+		}
 	}
 	parent := filepath.Dir(dir)
 	if err := ownDir(parent, e.o.Account); err != nil {
@@ -252,6 +255,9 @@ func (e *PgBackRest) Restore(ctx context.Context, target Target, dir string, pro
 	return c, err
 }
 
+// tablespacesOf returns where the tablespaces of a cluster are restored to.
+func tablespacesOf(dir string) string { return dir + "-" + spaceName }
+
 func (e *PgBackRest) restore(ctx context.Context, p plan, target Target, dir string,
 	progress Progress,
 ) (c Copy, err error) {
@@ -259,27 +265,34 @@ func (e *PgBackRest) restore(ctx context.Context, p plan, target Target, dir str
 	if err := e.room(p.backup, parent); err != nil {
 		return c, err
 	}
-	work, err := e.newScratch(parent)
+	work, err := e.newScratch(ctx, parent)
 	if err != nil {
 		return c, err
 	}
-	tablespaces := dir + "-" + spaceName
+	tablespaces := tablespacesOf(dir)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(tablespaces))
 		}
-		err = errors.Join(err, os.RemoveAll(work))
+		err = errors.Join(err, work.remove())
 	}()
-	if err := e.fetch(ctx, p, work, tablespaces, progress); err != nil {
+	if err := work.belongs(filepath.Base(tablespaces)); err != nil {
 		return c, err
 	}
-	r, said, err := e.replay(ctx, p, target, work)
+	if err := e.fetch(ctx, p, work.dir, tablespaces, progress); err != nil {
+		return c, err
+	}
+	r, said, err := e.replay(ctx, p, target, work.dir)
 	if err != nil {
 		return c, err
 	}
 	facts, err := e.o.Inspect(ctx, e.o.Address(r.socket(), restoredPort))
 	if err := errors.Join(err, r.stop()); err != nil {
 		return c, fmt.Errorf("%w: what was restored does not verify: %w", ErrDamaged, err)
+	}
+	// They were for this replay, and name files of the scratch, which is removed.
+	if err := dropSettings(work.path(dataName), "recovery_target", "restore_command"); err != nil {
+		return c, err
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty
 		return c, err
@@ -288,7 +301,7 @@ func (e *PgBackRest) restore(ctx context.Context, p plan, target Target, dir str
 	c.Seq, c.Chain, c.Documents, c.Schema, c.Note = facts.Seq, facts.Chain, facts.Documents, facts.Schema,
 		strings.TrimPrefix(said, "; ")
 	c.At = facts.At
-	return c, errors.Join(os.Rename(filepath.Join(work, dataName), dir), syncDir(parent))
+	return c, errors.Join(os.Rename(work.path(dataName), dir), syncDir(parent))
 }
 
 // archiveTimeout is how long a drill waits for the WAL of its restore point.
@@ -303,9 +316,9 @@ func (e *PgBackRest) Drill(ctx context.Context, progress Progress) (Drill, error
 	if err != nil {
 		return x.d, err
 	}
-	d := &restDrill{exercise: x, e: e, work: work}
+	d := &restDrill{exercise: x, e: e, work: work.dir}
 	d.run(ctx, progress)
-	if err := errors.Join(d.server.stop(), os.RemoveAll(work)); err != nil {
+	if err := errors.Join(d.server.stop(), work.remove()); err != nil {
 		x.err = errors.Join(x.err, err)
 	}
 	return x.end(e.o.Dir)
@@ -416,7 +429,7 @@ func (d *restDrill) verify(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%w: its log ends with change %d, and the database had %d when the restore point "+
 			"was noted", ErrDamaged, d.facts.Seq, d.least)
 	}
-	return fmt.Sprintf("%d changes verified", d.facts.Seq), nil
+	return knowledge.Count(d.facts.Seq, "change", "changes") + " verified", nil
 }
 
 func (d *restDrill) compare(ctx context.Context) (_ string, err error) {

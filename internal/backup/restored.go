@@ -18,7 +18,6 @@ import (
 const (
 	dataName   = "data"   // of the restored cluster
 	socketName = "socket" // the socket's directory
-	ownerFile  = "owner"  // the process that uses it
 	lockName   = "lock"
 	configName = "pgbackrest.conf"
 	logName    = "log"
@@ -201,14 +200,4 @@ func (r *restored) run(ctx context.Context, name string, args ...string) error {
 func (r *restored) has(name string) bool {
 	_, err := os.Stat(filepath.Join(r.bin, name))
 	return err == nil
-}
-
-// endServer stops a restored cluster of a killed process.
-func (e *PgBackRest) endServer(ctx context.Context, data string) {
-	bin, err := programs(data)
-	if err != nil {
-		return
-	}
-	r := &restored{account: e.o.Account, bin: bin, work: "/"}
-	_ = r.run(ctx, "pg_ctl", "stop", "--pgdata="+data, "--mode=immediate", "--wait") // an error if none runs
 }

@@ -24,6 +24,7 @@ import (
 	"tenet/internal/access"
 	"tenet/internal/failover"
 	"tenet/internal/httpapi"
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
 	"tenet/internal/observe"
 	"tenet/internal/pgtest"
@@ -200,7 +201,7 @@ func instance(t *testing.T, p failover.Primary) *failover.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal, err := sqlite.OpenJournal(t.Context(), filepath.Join(dir, "journal.db"), sqlite.JournalOptions{})
+	journal, err := journal.Open(t.Context(), filepath.Join(dir, "journal.db"), journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

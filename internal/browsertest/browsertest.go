@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/needs"
 )
 
@@ -140,26 +141,15 @@ func (p *Page) Eval(expression string) string {
 func (p *Page) Await(expression, want string) {
 	p.t.Helper()
 	var got string
-	end := time.Now().Add(patience)
-	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
-		if got = p.Eval(expression); got == want {
-			tick.Stop()
-			return
-		}
-		if time.Now().After(end) {
-			p.t.Fatalf("%s is still %q after %s, want %q", expression, got, patience, want)
-		}
+	if !awaittest.Until(patience, func() bool { got = p.Eval(expression); return got == want }) {
+		p.t.Fatalf("%s is still %q after %s, want %q", expression, got, patience, want)
 	}
 }
 
 // await waits until something holds.
 func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); !holds(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("still not so after %s: %s", patience, what)
-		}
+	if !awaittest.Until(patience, holds) {
+		t.Fatalf("still not so after %s: %s", patience, what)
 	}
 }

@@ -4,6 +4,7 @@ package bundle
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -32,6 +33,8 @@ type Bundle struct {
 	Server  string            `json:"server"`
 	Want    Want              `json:"want"`
 	Seq     knowledge.Seq     `json:"seq"`     // the last change of the log that it includes
+	Chain   string            `json:"chain"`   // that of the change: after a restore another one may have its number
+	Made    time.Time         `json:"made"`    // when the documents were fetched
 	Fetched time.Time         `json:"fetched"` // when it was last known to be current
 	Targets []string          `json:"targets,omitempty"`
 	Exempt  []json.RawMessage `json:"exempt,omitempty"`
@@ -55,20 +58,29 @@ func kinds() []knowledge.Kind {
 	return []knowledge.Kind{knowledge.KindPractice, knowledge.KindRule, knowledge.KindTemplate}
 }
 
+// keptFor is how long documents are kept without being fetched again: what the settings of a server hide, such as a
+// category that has become confidential, is no change of its log.
+const keptFor = time.Hour
+
 // Fetch fetches a bundle from a store. If nothing has changed since the old one (nil for none), it returns that with a
-// new time.
+// new time, unless its documents were fetched long ago.
 func Fetch(ctx context.Context, s store.Past, server string, want Want, old *Bundle) (*Bundle, error) {
 	now := time.Now().UTC()
 	at, err := store.Newest(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	if old != nil && old.Format == format && old.Seq == at.Seq && old.Server == server && same(old.Want, want) {
+	chain := hex.EncodeToString(at.Chain[:])
+	if old != nil && old.Format == format && old.Seq == at.Seq && old.Chain == chain && old.Server == server &&
+		same(old.Want, want) && now.Sub(old.Made).Abs() < keptFor {
 		fresh := *old
 		fresh.Fetched = now
 		return &fresh, nil
 	}
-	b := &Bundle{Format: format, Server: server, Want: want, Seq: at.Seq, Fetched: now, Documents: []Entry{}}
+	b := &Bundle{
+		Format: format, Server: server, Want: want, Seq: at.Seq, Chain: chain, Made: now, Fetched: now,
+		Documents: []Entry{},
+	}
 	packs, label, err := b.subscribe(ctx, s)
 	if err != nil {
 		return nil, err

@@ -110,6 +110,32 @@ func TestABundleAtALabelIsWhatStoodThere(t *testing.T) {
 	}
 }
 
+// TestABundleIsKeptOfItsOwnHistoryAndForAWhile asks for a bundle again of another log that has a change of the same
+// number, and long after it was fetched.
+func TestABundleIsKeptOfItsOwnHistoryAndForAWhile(t *testing.T) {
+	s, other, ctx := open(t), open(t), t.Context()
+	for log, title := range map[store.Store]string{s: "one", other: "another"} {
+		put(t, log, &knowledge.Category{ID: "a", Name: "a", IsActive: true})
+		put(t, log, rule("R-1", title, "a"))
+	}
+	first := fetch(t, s, bundle.Want{})
+	kept, err := bundle.Fetch(ctx, s, "", bundle.Want{}, first)
+	if err != nil || !kept.Made.Equal(first.Made) || kept.Fetched.Before(first.Fetched) {
+		t.Errorf("at once it is of %v, %v; want the one of before", kept.Made, err)
+	}
+	restored, err := bundle.Fetch(ctx, other, "", bundle.Want{}, first)
+	if err != nil || titles(t, restored)["R-1"] != titles(t, fetch(t, other, bundle.Want{}))["R-1"] {
+		t.Errorf("of another history it holds %v, %v", titles(t, restored), err)
+	}
+	for _, ago := range []time.Duration{2 * time.Hour, -2 * time.Hour} { // or a clock was put back
+		first.Made = time.Now().Add(-ago)
+		again, err := bundle.Fetch(ctx, s, "", bundle.Want{}, first)
+		if err != nil || again.Made.Equal(first.Made) {
+			t.Errorf("%s later it is of %v, %v; want that it is fetched again", ago, again.Made, err)
+		}
+	}
+}
+
 func fetch(t *testing.T, s store.Store, w bundle.Want) *bundle.Bundle {
 	t.Helper()
 	b, err := bundle.Fetch(t.Context(), s, "", w, nil)

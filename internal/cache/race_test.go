@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 	"tenet/internal/store/storetest"
@@ -454,16 +455,8 @@ func TestSoakNoReadElsewhereIsOlderThanTheFeed(t *testing.T) {
 // await waits until something is so.
 func await(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	late := time.NewTimer(30 * time.Second)
-	defer late.Stop()
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-late.C:
-			t.Fatalf("waited in vain until %s", what)
-		}
+	if !awaittest.Until(30*time.Second, so) {
+		t.Fatalf("waited in vain until %s", what)
 	}
 }
 

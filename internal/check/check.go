@@ -84,7 +84,14 @@ type Result struct {
 	looked   map[string]bool
 	broken   map[string]bool // rules with findings, exempted ones included
 	stood    map[string]bool // the fingerprints of findings that were there before and count
+	moved    []moved         // those of them whose file had another name before
 	soft     []int           // the findings that deny nothing, and are dropped first for one that does
+}
+
+// moved is a finding that its file brought along to a new name.
+type moved struct {
+	Finding
+	was string // the fingerprint that it had before
 }
 
 // Outcomes returns the rules that were checked in at least one file: followed ones, violated ones, and those violated
@@ -218,7 +225,7 @@ func (s *Set) Stream(files, before iter.Seq[File]) *Result {
 
 // runSince is RunSince until over returns true; the result is then invalid.
 func (s *Set) runSince(files, before iter.Seq[File], over func() bool) *Result {
-	known := map[string]bool{}
+	known := map[string]string{}
 	for file := range before {
 		f := &file
 		clean, err := knowledge.CleanPath(f.Path)
@@ -232,9 +239,9 @@ func (s *Set) runSince(files, before iter.Seq[File], over func() bool) *Result {
 			}
 		}
 		s.each(was, f, func(rl *rule, c *one) { // what held there, under the name that it has now
-			c.findings(rl, was, clean, f, maxLooked, func(one *Finding) bool {
+			c.findings(rl, was, clean, f, maxLooked, func(one *Finding, before string) bool {
 				if len(known) < maxKnown {
-					known[one.Fingerprint] = true
+					known[one.Fingerprint] = before
 				}
 				return len(known) < maxKnown && !over()
 			})
@@ -243,7 +250,8 @@ func (s *Set) runSince(files, before iter.Seq[File], over func() bool) *Result {
 	return s.run(files, known, over)
 }
 
-func (s *Set) run(files iter.Seq[File], known map[string]bool, over func() bool) *Result {
+// run checks files. known has the fingerprints of earlier findings, with those that they had under an earlier name.
+func (s *Set) run(files iter.Seq[File], known map[string]string, over func() bool) *Result {
 	r := &Result{
 		Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules),
 		looked: map[string]bool{}, broken: map[string]bool{}, stood: map[string]bool{},
@@ -309,7 +317,7 @@ func (s *Set) each(clean string, f *File, fn func(*rule, *one)) {
 }
 
 // file checks a file. It omits known findings before it cuts the list, so that they can't hide new ones.
-func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over func() bool) {
+func (s *Set) file(r *Result, clean string, f *File, known map[string]string, over func() bool) {
 	most := maxOfOne + 1
 	if known != nil {
 		most = maxLooked
@@ -320,12 +328,10 @@ func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over
 			return
 		}
 		fresh, looked := 0, 0
-		all := c.findings(rl, clean, clean, f, most, func(one *Finding) bool {
+		all := c.findings(rl, clean, clean, f, most, func(one *Finding, _ string) bool {
 			looked++
-			if known[one.Fingerprint] {
-				if s.exempt(one); one.Exempt == nil {
-					r.stood[one.Fingerprint] = true
-				}
+			if before, ok := known[one.Fingerprint]; ok {
+				s.stands(r, one, before)
 				return !over()
 			}
 			if fresh++; fresh > maxOfOne {
@@ -342,6 +348,17 @@ func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over
 				" places: what is new beyond them was not looked for"})
 		}
 	})
+}
+
+// stands notes a finding that was there before, if it counts.
+func (s *Set) stands(r *Result, f *Finding, before string) {
+	if s.exempt(f); f.Exempt != nil {
+		return
+	}
+	r.stood[f.Fingerprint] = true
+	if before != f.Fingerprint {
+		r.moved = append(r.moved, moved{*f, before})
+	}
 }
 
 // covers reports whether a check applies to a path: by its own patterns, else by the rule's scope.
@@ -411,8 +428,11 @@ func (f *File) counts(first, last int) bool {
 }
 
 // findings calls yield with the findings of a check in a file, at most so many, until yield returns false. They are
-// looked for at the path was, and named by clean. all means that there are no more.
-func (c *one) findings(r *rule, was, clean string, f *File, most int, yield func(*Finding) bool) (all bool) {
+// looked for at the path was, and named by clean; before is the fingerprint that was gave them. all means that there
+// are no more.
+func (c *one) findings(
+	r *rule, was, clean string, f *File, most int, yield func(one *Finding, before string) bool,
+) (all bool) {
 	all = true
 	alike := map[string]int{} // findings with equal lines are numbered to tell them apart
 	n := 0
@@ -421,20 +441,26 @@ func (c *one) findings(r *rule, was, clean string, f *File, most int, yield func
 			all = false
 			return false
 		}
-		out := c.finding(r, clean, f, at, line)
-		base := out.Fingerprint
-		if k := alike[base]; k > 0 {
-			out.Fingerprint = base + "-" + strconv.Itoa(k+1)
+		out, text := c.finding(r, clean, f, at, line)
+		nth := ""
+		if k := alike[text]; k > 0 {
+			nth = "-" + strconv.Itoa(k+1)
 		}
-		alike[base]++
-		all = yield(&out)
+		alike[text]++
+		out.Fingerprint = c.fingerprint(r, clean, text) + nth
+		before := out.Fingerprint
+		if was != clean {
+			before = c.fingerprint(r, was, text) + nth
+		}
+		all = yield(&out, before)
 		return all
 	})
 	return all
 }
 
-func (c *one) finding(r *rule, clean string, f *File, at, number int) Finding {
-	out := Finding{
+// finding returns what was found at an offset, without its fingerprint, and the text of the line.
+func (c *one) finding(r *rule, clean string, f *File, at, number int) (out Finding, line string) {
+	out = Finding{
 		Rule: r.RuleID, Version: r.Version, Check: c.ID, Title: r.Title, Path: clean, Severity: r.Severity,
 		Enforcement: r.Enforcement,
 		Message:     c.Message, Fix: c.Fix,
@@ -442,7 +468,6 @@ func (c *one) finding(r *rule, clean string, f *File, at, number int) Finding {
 	if out.Message == "" {
 		out.Message = r.Title
 	}
-	line := ""
 	if at >= 0 {
 		start := bytes.LastIndexByte(f.Content[:at], '\n') + 1
 		end := bytes.IndexByte(f.Content[at:], '\n')
@@ -452,9 +477,12 @@ func (c *one) finding(r *rule, clean string, f *File, at, number int) Finding {
 		line = strings.Join(strings.Fields(string(f.Content[start:at+end])), " ")
 		out.Line, out.Column = number, 1+len([]rune(string(f.Content[start:at])))
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{r.RuleID, c.ID, clean, line}, "\x00")))
-	out.Fingerprint = hex.EncodeToString(sum[:12])
-	return out
+	return out, line
+}
+
+func (c *one) fingerprint(r *rule, path, line string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{r.RuleID, c.ID, path, line}, "\x00")))
+	return hex.EncodeToString(sum[:12])
 }
 
 // exempt marks a finding that is exempted.

@@ -63,8 +63,7 @@ func Report(ctx context.Context, s store.Store, actor string, about About, r *Re
 		}
 	}
 	var ops []knowledge.Op
-	for i := range r.Findings {
-		f := &r.Findings[i]
+	for _, f := range append(r.carried(open, repository), r.Findings...) {
 		id := idOf(source, repository, f.Fingerprint)
 		if f.Exempt != nil {
 			t.Exempted++
@@ -94,6 +93,9 @@ func Report(ctx context.Context, s store.Store, actor string, about About, r *Re
 	if err != nil {
 		return t, err
 	}
+	if err := moveWaivers(ctx, s, actor, r, repository); err != nil {
+		return t, err
+	}
 	t.Resolved, ops = len(ended), append(ops, ended...)
 	for part := range slices.Chunk(ops, reportOps) {
 		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part}); err != nil &&
@@ -102,6 +104,18 @@ func Report(ctx context.Context, s store.Store, actor string, about About, r *Re
 		}
 	}
 	return t, nil
+}
+
+// carried returns the findings that a moved file brought along and that are reported under its earlier name only.
+func (r *Result) carried(open map[string]*knowledge.Record, repository string) []Finding {
+	var out []Finding
+	for i := range r.moved {
+		f := &r.moved[i]
+		if open[idOf(source, repository, f.was)] != nil && open[idOf(source, repository, f.Fingerprint)] == nil {
+			out = append(out, f.Finding)
+		}
+	}
+	return out
 }
 
 // ended returns the ops that resolve the open reports which were not found again and whose place is mended, or gone.
@@ -243,4 +257,68 @@ func (p *Place) Document(id string) knowledge.Document {
 	}
 	v.Normalize()
 	return v
+}
+
+// moveWaivers brings the waivers of findings that a moved file brought along to its new name. A caller who may waive
+// nothing moves none: what was waived is reported under the new name once all files are checked again.
+func moveWaivers(ctx context.Context, s store.Store, actor string, r *Result, repository string) error {
+	var ops []knowledge.Op
+	for i := range r.moved {
+		f := &r.moved[i]
+		pair, err := moveWaiver(ctx, s, f, repository)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, pair...)
+	}
+	for part := range slices.Chunk(ops, reportOps) {
+		_, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part})
+		if _, proposed := errors.AsType[*store.ProposedError](err); err != nil && !proposed &&
+			!errors.Is(err, store.ErrForbidden) && !errors.Is(err, store.ErrConflict) {
+			return fmt.Errorf("move the waivers of renamed files: %w", err)
+		}
+	}
+	return nil
+}
+
+// moveWaiver returns the ops that waive a finding under the name that its file has now, and end the waiver of the name
+// that it had; none where nothing was waived, or something is known of the new name.
+func moveWaiver(ctx context.Context, s store.Store, f *moved, repository string) ([]knowledge.Op, error) {
+	was, version, err := reported(ctx, s, idOf(source, repository, f.was))
+	if err != nil || was == nil || was.Status != knowledge.ViolationWaived {
+		return nil, err
+	}
+	before, at, err := reported(ctx, s, idOf(source, repository, f.Fingerprint))
+	if err != nil || before != nil && before.Status != knowledge.ViolationResolved {
+		return nil, err
+	}
+	waived := &knowledge.Violation{
+		ViolationID: idOf(source, repository, f.Fingerprint), RuleID: f.Rule, Source: source, Repository: repository,
+		Path: f.Path, Line: int64(f.Line), Message: f.Message, Severity: f.Severity, IsActive: true,
+		Status: knowledge.ViolationWaived, WaiverReason: was.WaiverReason, WaiverExpiry: was.WaiverExpiry,
+	}
+	waived.Normalize()
+	return []knowledge.Op{knowledge.Put(waived, at), {
+		Verb: knowledge.VerbPatch, Key: was.Key(), Patch: []byte(`{"status":"resolved"}`), IfVersion: version,
+	}}, nil
+}
+
+// reported returns a report and its version; nil where there is none.
+func reported(ctx context.Context, s store.Store, id string) (*knowledge.Violation, int64, error) {
+	rec, err := s.Get(ctx, (&knowledge.Violation{ViolationID: id}).Key())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, knowledge.NoVersion, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	d, err := rec.Document()
+	if err != nil {
+		return nil, 0, err
+	}
+	v, ok := d.(*knowledge.Violation)
+	if !ok || !v.IsActive {
+		return nil, rec.Version, nil
+	}
+	return v, rec.Version, nil
 }

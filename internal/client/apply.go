@@ -46,6 +46,8 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		Results   []struct {
 			Kind     knowledge.Kind  `json:"kind"`
 			Document json.RawMessage `json:"document"`
+			// Unchanged is false for all in the answer of an older server.
+			Unchanged bool `json:"unchanged"`
 		} `json:"results"`
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
@@ -68,6 +70,9 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 			rec.Pending = got.ID
 		}
 		receipt.Records[i] = rec
+		if r.Unchanged && !receipt.Unchanged {
+			receipt.Keep(i, nil)
+		}
 	}
 	return receipt, nil
 }

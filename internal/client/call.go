@@ -195,6 +195,7 @@ func (s *Store) noteLevel(a *answer) {
 	if t, err := time.Parse(time.RFC3339Nano, a.header.Get("Tenet-As-Of")); err == nil {
 		level.AsOf = knowledge.At(t)
 	}
+	level.Lacking, _ = strconv.Atoi(a.header.Get("Tenet-Lacking"))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.level = level

@@ -162,6 +162,7 @@ func TestAnUnavailableTenetIsAskedAgain(t *testing.T) {
 		w.Header().Set("Tenet-Source", "mirror")
 		w.Header().Set("Tenet-Mode", "degraded")
 		w.Header().Set("Tenet-As-Of", "2026-01-02T03:04:05.000006Z")
+		w.Header().Set("Tenet-Lacking", "2")
 		w.Write(ruleJSON(t))
 	})
 	rec, err := s.Get(t.Context(), key)
@@ -173,7 +174,7 @@ func TestAnUnavailableTenetIsAskedAgain(t *testing.T) {
 	}
 	want := knowledge.Level{
 		Mode: knowledge.ModeDegraded,
-		AsOf: knowledge.At(time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)),
+		AsOf: knowledge.At(time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)), Lacking: 2,
 	}
 	if got := s.Level(); got != want {
 		t.Errorf("level %+v, want %+v", got, want)

@@ -161,6 +161,12 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	if err := resp.Body.Close(); err != nil {
 		t.Fatal(err)
 	}
+	r.see(r.get("/read/rules"), 200, "rule/SEC-001 · WARNING recommended security")
+	r.see(r.get("/read/rule/SEC-001"), 200, "version 1 <span class=\"dim\">put by tester, ")
+	r.see(r.get("/read/category/security"), 200, `<a href="/read/rules?category=security">1 rule</a>`)
+	r.see(r.get("/read/rules?category=security"), 200, "<h1>Rules of security</h1>", "1 in all")
+	r.see(r.get("/read/rules?category=other"), 200, "There are none.")
+	r.see(r.get("/"), 200, `<a href="/read/proposals">0 open proposals</a>`)
 	r.see(r.get("/read/packs"), 200, "There are none.")
 	r.see(r.get("/search?q=+"), 200, "as you would ask")
 	r.see(r.get("/search?q=zebra"), 200, "Nothing matches.")

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -42,21 +41,18 @@ func (d *Door) home(ctx context.Context, v *view) (*home, error) {
 		if k.Hidden {
 			continue
 		}
-		page, err := d.o.Store.List(ctx, knowledge.Query{Kind: k.Kind, Limit: 1, Total: true})
+		q := knowledge.Query{Kind: k.Kind, Limit: 1, Total: true}
+		one, many := string(k.Kind), k.Plural
+		if k.Kind == knowledge.KindProposal { // the others wait for nobody
+			q.Status, one, many = knowledge.ProposalOpen, "open "+one, "open "+many
+		}
+		page, err := d.o.Store.List(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		h.Shelves = append(h.Shelves, shelf{k.Plural, k.About, counted(page.Total, k)})
+		h.Shelves = append(h.Shelves, shelf{k.Plural, k.About, knowledge.Count(page.Total, one, many)})
 	}
 	return h, nil
-}
-
-// counted says how many documents of a kind there are, as in "1 rule".
-func counted(n int, k *knowledge.Description) string {
-	if n == 1 {
-		return "1 " + string(k.Kind)
-	}
-	return strconv.Itoa(n) + " " + k.Plural
 }
 
 // capital returns a text with a capital at its start.
@@ -105,25 +101,46 @@ type listing struct {
 
 func (d *Door) list(r *http.Request, v *view, kind knowledge.Kind) (*listing, error) {
 	v.Title, v.Kind = capital(kind.Plural()), string(kind)
+	form := r.URL.Query()
+	category := form.Get("category")
 	page, err := d.o.Store.List(r.Context(), knowledge.Query{
-		Kind: kind, Total: true,
-		Cursor: r.URL.Query().Get("cursor"),
+		Kind: kind, Total: true, Category: category, Cursor: form.Get("cursor"),
 	})
 	if err != nil {
 		return nil, err
 	}
 	l := &listing{Plural: kind.Plural(), Total: page.Total}
+	if category != "" {
+		v.Title += " of " + category
+	}
 	for _, rec := range page.Records {
 		doc, err := rec.Document()
 		if err != nil {
 			return nil, err
 		}
-		l.Lines = append(l.Lines, lineOf(rec, doc.Text().Title))
+		one := lineOf(rec, doc.Text().Title)
+		one.Notes = strings.TrimSpace(standing(doc) + " " + one.Notes)
+		l.Lines = append(l.Lines, one)
 	}
 	if page.Next != "" {
-		l.Next = readPath + kind.Plural() + "?" + url.Values{"cursor": {page.Next}}.Encode()
+		next := url.Values{"cursor": {page.Next}}
+		if category != "" {
+			next.Set("category", category)
+		}
+		l.Next = readPath + kind.Plural() + "?" + next.Encode()
 	}
 	return l, nil
+}
+
+// standing says how much a document weighs, or where it stands.
+func standing(doc knowledge.Document) string {
+	switch d := doc.(type) {
+	case *knowledge.Rule:
+		return d.Severity + " " + d.Enforcement
+	case *knowledge.Proposal:
+		return d.State
+	}
+	return ""
 }
 
 func lineOf(rec *knowledge.Record, title string) line {
@@ -224,6 +241,55 @@ type sheet struct {
 	Off    string
 	Text   string
 	Fields []field
+	Within []shelf // of a category, the documents in it
+	Past   []past  // the newest changes
+	Older  bool    // there are more changes than these
+}
+
+// A past is a change of a document.
+type past struct {
+	Version             int64
+	Verb, By, At, About string
+}
+
+// pastShown is how many changes of a document its page shows.
+const pastShown = 20
+
+// past adds the newest changes of a document to its page.
+func (d *Door) past(ctx context.Context, s *sheet, key knowledge.Key) error {
+	changes, err := d.o.Store.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: pastShown})
+	if err != nil {
+		return err
+	}
+	for i := range changes {
+		c := &changes[i]
+		s.Past = append(s.Past, past{c.Version, string(c.Verb), c.Actor, c.At.Format("2006-01-02 15:04"), c.Message})
+	}
+	s.Older = len(changes) > 0 && changes[len(changes)-1].Version > 1
+	return nil
+}
+
+// within adds to the page of a category how many documents of each kind it has.
+func (d *Door) within(ctx context.Context, s *sheet, key knowledge.Key) error {
+	if key.Kind != knowledge.KindCategory {
+		return nil
+	}
+	for _, kind := range knowledge.SearchKinds() {
+		if !knowledge.Describe(kind).HasCategory() {
+			continue
+		}
+		page, err := d.o.Store.List(ctx, knowledge.Query{Kind: kind, Category: key.ID, Limit: 1, Total: true})
+		if err != nil {
+			return err
+		}
+		if page.Total > 0 {
+			s.Within = append(s.Within, shelf{
+				Name:  kind.Plural() + "?" + url.Values{"category": {key.ID}}.Encode(),
+				Count: knowledge.Count(page.Total, string(kind), kind.Plural()),
+			})
+		}
+	}
+	return nil
 }
 
 // A field is a field of a document with its value for people.
@@ -277,7 +343,10 @@ func (d *Door) document(ctx context.Context, v *view, key knowledge.Key) (*sheet
 			s.Fields = append(s.Fields, field{f.Name, f.Doc, value})
 		}
 	}
-	return s, nil
+	if err := d.within(ctx, s, key); err != nil {
+		return nil, err
+	}
+	return s, d.past(ctx, s, key)
 }
 
 // readable returns a value of JSON for people, without what says nothing.

@@ -47,8 +47,8 @@ func Scrub(ctx context.Context, from store.Store, to store.Store, key []byte) (*
 	}
 	if end != 0 {
 		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-			"the database to write to has a log of %d changes: a scrubbed copy goes into an empty one, and never "+
-				"over another", end)}
+			"the database to write to has a log of %s: a scrubbed copy goes into an empty one, and never "+
+				"over another", knowledge.Count(end, "change", "changes"))}
 	}
 	s := &scrubber{key: key, names: map[string]string{}, to: to, report: ScrubReport{Reasons: []string{}}}
 	if err := s.meet(ctx, from); err != nil {
@@ -62,8 +62,8 @@ func Scrub(ctx context.Context, from store.Store, to store.Store, key []byte) (*
 		err = s.rest(ctx, from)
 	}
 	if err != nil && s.report.Changes > 0 {
-		err = fmt.Errorf("the scrub ended after %d changes, and what it has written is no copy: remove it: %w",
-			s.report.Changes, err)
+		err = fmt.Errorf("the scrub ended after %s, and what it has written is no copy: remove it: %w",
+			knowledge.Count(s.report.Changes, "change", "changes"), err)
 	}
 	return &s.report, err
 }

@@ -100,14 +100,18 @@ func (a *acks) since(t time.Time) ([]store.Left, knowledge.Seq) {
 	return left, a.lost
 }
 
-// leftBy returns the documents that an acknowledged batch left.
+// leftBy returns the documents that an acknowledged batch left, without those that it left as they were.
 func leftBy(ops []knowledge.Op, rec *knowledge.Receipt) []store.Left {
-	left := make([]store.Left, len(ops))
+	left := make([]store.Left, 0, len(ops))
 	for i := range ops {
-		left[i].Key = ops[i].Key
-		if i < len(rec.Records) && rec.Records[i] != nil {
-			left[i].Record = rec.Records[i]
+		if rec.Left(i) {
+			continue
 		}
+		is := store.Left{Key: ops[i].Key}
+		if i < len(rec.Records) && rec.Records[i] != nil {
+			is.Record = rec.Records[i]
+		}
+		left = append(left, is)
 	}
 	return left
 }

@@ -11,14 +11,12 @@ import (
 )
 
 // A batch that is sent again gets its first answer. Its first answer is looked for, in this order:
-// //
+//
 //   - in the journal, for every write: that is one lookup by key
 //   - in the recent acknowledgements and then in the mirror's log, for a write that is about to be journalled or
-//     refused here; the
-//     primary's ledger answers for a write that goes to the primary
+//     refused here; the primary's ledger answers for a write that goes to the primary
 //   - in the primary's log, for a write that is about to be refused here although the primary can be asked: the
-//     conflict may be the
-//     batch's own first attempt
+//     conflict may be the batch's own first attempt
 
 // A past finds the first answer of a batch that is sent again.
 type past struct {
@@ -63,6 +61,7 @@ func (h *past) inConflict(ctx context.Context, b *knowledge.Batch, conflict erro
 	defer cancel()
 	changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
 	if rec, taken, err := logged(b, changes, err); taken || err != nil {
+		raise(&h.copy.floor, rec.Seq) // the mirror may lack what the caller is told
 		return rec, err
 	}
 	return knowledge.Receipt{}, conflict

@@ -15,7 +15,9 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/failover"
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
 	"tenet/internal/sqlite"
 	"tenet/internal/store"
@@ -146,8 +148,8 @@ func (c *chaos) open(n *node) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	journal, err := sqlite.OpenJournal(context.Background(), filepath.Join(n.dir, "journal.db"),
-		sqlite.JournalOptions{})
+	journal, err := journal.Open(context.Background(), filepath.Join(n.dir, "journal.db"),
+		journal.Options{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -225,7 +227,7 @@ func (c *chaos) load(seed uint64, during func(r *rand.Rand)) {
 			x := &client{
 				c: c, n: n, id: i*3 + j, r: rand.New(rand.NewPCG(seed, uint64(i*3+j))),
 				seen: map[knowledge.Key]int64{}, own: map[knowledge.Key]int64{},
-				mine: map[knowledge.Key]knowledge.BatchID{},
+				mine: map[knowledge.Key]knowledge.BatchID{}, trail: map[knowledge.Key][]string{},
 			}
 			wg.Go(func() { x.run(stop) })
 		}
@@ -248,6 +250,14 @@ type client struct {
 	own  map[knowledge.Key]int64 // of these, what it wrote itself
 	mine map[knowledge.Key]knowledge.BatchID
 	last []*sending
+	// trail is what it was shown and told of a document, the last of it, for whoever looks into a problem.
+	trail map[knowledge.Key][]string
+}
+
+// note adds to the trail of a document.
+func (x *client) note(key knowledge.Key, format string, args ...any) {
+	list := append(x.trail[key], fmt.Sprintf("%s ", time.Now().UTC().Format("05.000"))+fmt.Sprintf(format, args...))
+	x.trail[key] = list[max(0, len(list)-8):]
 }
 
 // thinks is how long a client thinks between two calls: in an outage, which is fast, it would do nothing but fill the
@@ -348,12 +358,13 @@ func (x *client) read(s subject, key knowledge.Key) (*knowledge.Record, bool) {
 				x.id, key, asOf.Format("05.000000"), version, from, want)
 		}
 	}
+	x.note(key, "read %d from the %s, pending %t, in mode %s", version, from, pending, after.Mode)
 	if pending {
 		return r, true
 	}
 	if version < x.seen[key] {
-		x.c.problem("client %d: %s was at version %d and went back to %d, from the %s", x.id, key, x.seen[key],
-			version, from)
+		x.c.problem("client %d: %s was at version %d and went back to %d, from the %s:\n\t\t%s", x.id, key,
+			x.seen[key], version, from, strings.Join(x.trail[key], "\n\t\t"))
 	}
 	x.seen[key] = version
 	if id, waits := x.mine[key]; waits {
@@ -484,6 +495,7 @@ func (x *client) send(s subject, out *sending) {
 			out.batch.ID, out.version, version))
 	}
 	out.done, out.refused, out.queued, out.version = true, false, rec.Queued, version
+	x.note(out.key, "batch %s told as version %d, queued %t", out.batch.ID, version, rec.Queued)
 	if rec.Queued {
 		x.mine[out.key] = out.batch.ID
 		return
@@ -544,7 +556,7 @@ func register() porcupine.Model {
 func (c *chaos) settle() {
 	c.t.Helper()
 	for i, n := range c.nodes {
-		if !comes(c.patience, func() bool {
+		if !awaittest.Until(c.patience, func() bool {
 			st, err := n.s.Status(c.t.Context())
 			return err == nil && st.Mode == knowledge.ModeNormal && st.Journal.Depth == 0
 		}) {
@@ -687,7 +699,29 @@ func (c *chaos) checkRegisters(applied map[knowledge.BatchID][]knowledge.Change)
 		case porcupine.Unknown:
 			c.note("the history of %s, %d calls, was too much to check", key, len(ops))
 		case porcupine.Illegal:
-			c.problem("the history of %s, %d calls, is not one of a compare-and-set register", key, len(ops))
+			c.problem("the history of %s, %d calls, is not one of a compare-and-set register%s", key, len(ops),
+				stale(ops))
 		}
 	}
+}
+
+// stale names the reads of a register that came too early or too late for what they saw, if it is as simple as that.
+func stale(ops []porcupine.Operation) string {
+	var b strings.Builder
+	at := func(nano int64) string { return time.Unix(0, nano).UTC().Format("05.000") }
+	for _, r := range ops {
+		if r.Input.(registerOp).write {
+			continue
+		}
+		saw := r.Output.(int64)
+		for _, w := range ops {
+			op := w.Input.(registerOp)
+			made := max(op.base, 0) + 1
+			if op.write && (made > saw && w.Return < r.Call || made == saw && w.Call > r.Return) {
+				fmt.Fprintf(&b, "\n\t\tclient %d read %d between %s and %s, and %d was written between %s and %s",
+					r.ClientId, saw, at(r.Call), at(r.Return), made, at(w.Call), at(w.Return))
+			}
+		}
+	}
+	return b.String()
 }

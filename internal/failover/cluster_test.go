@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"tenet/internal/failover"
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
-	"tenet/internal/sqlite"
 	"tenet/internal/store"
 	"tenet/internal/store/storetest"
 )
@@ -91,7 +91,7 @@ type cluster struct {
 type instance struct {
 	*failover.Store
 	dir     string
-	journal *sqlite.Journal
+	journal *journal.Journal
 	end     func()
 }
 
@@ -149,7 +149,7 @@ func (s *site) open(t testing.TB, address, dir, journals string) *instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal, err := sqlite.OpenJournal(t.Context(), filepath.Join(journals, "journal.db"), sqlite.JournalOptions{})
+	journal, err := journal.Open(t.Context(), filepath.Join(journals, "journal.db"), journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/failover"
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
@@ -169,7 +171,7 @@ func crashing(point string) error {
 	if err != nil {
 		return err
 	}
-	journal, err := sqlite.OpenJournal(ctx, filepath.Join(dir, "journal.db"), sqlite.JournalOptions{})
+	journal, err := journal.Open(ctx, filepath.Join(dir, "journal.db"), journal.Options{})
 	if err != nil {
 		return err
 	}
@@ -202,7 +204,7 @@ type life struct {
 }
 
 func (l *life) await(what string, ok func() bool) {
-	if l.err == nil && !comes(60*time.Second, ok) {
+	if l.err == nil && !awaittest.Until(60*time.Second, ok) {
 		st, err := l.s.Status(l.ctx)
 		l.err = fmt.Errorf("waited in vain until %s: %+v, %w", what, st, err)
 	}

@@ -131,7 +131,7 @@ func (s *Store) Seq() knowledge.Seq { return s.copy.seq() }
 
 // Level returns the mode, and the time at which the answers were last known to be current.
 func (s *Store) Level() knowledge.Level {
-	level := knowledge.Level{Mode: s.modes.mode()}
+	level := knowledge.Level{Mode: s.modes.mode(), Lacking: s.reader.waits.lacking()}
 	now := s.o.wall()
 	if asOf := s.copy.asOf.Load(); asOf != nil {
 		// The wall clock may have been set since, but the elapsed time still holds. The position's time comes from the

@@ -2,19 +2,24 @@ package failover_test
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"tenet/internal/failover"
+	"tenet/internal/journal"
+	"tenet/internal/postgres"
 	"tenet/internal/sqlite"
 	"tenet/internal/store"
 	"tenet/internal/store/storetest"
 )
 
 var (
+	_ failover.Primary = (*postgres.Store)(nil)
 	_ failover.Mirror  = (*sqlite.Store)(nil)
-	_ failover.Journal = (*sqlite.Journal)(nil)
+	_ failover.Journal = (*journal.Journal)(nil)
 )
 
 // openEngine returns a fresh engine to be a primary.
@@ -29,14 +34,39 @@ func openEngine(t testing.TB) store.Store {
 	return s
 }
 
+// localFile returns the path of a file of an instance. Where there is none yet it is a copy of one that fill has made
+// once.
+func localFile(t testing.TB, dir, name string, fill func(path string) error) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if err := os.Rename(storetest.File(t, name, fill), path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
 // openInstance opens an instance over a primary, with its local files in dir. The returned function ends it.
 func openInstance(t testing.TB, dir string, p *faulty, change ...func(*failover.Options)) (*failover.Store, func()) {
 	t.Helper()
-	mirror, err := sqlite.Open(t.Context(), filepath.Join(dir, "mirror.db"), sqlite.Options{Mirror: true})
+	mirror, err := sqlite.Open(t.Context(), localFile(t, dir, "mirror.db", func(path string) error {
+		m, err := sqlite.Open(context.Background(), path, sqlite.Options{Mirror: true})
+		if err != nil {
+			return err
+		}
+		return m.Close()
+	}), sqlite.Options{Mirror: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal, err := sqlite.OpenJournal(t.Context(), filepath.Join(dir, "journal.db"), sqlite.JournalOptions{})
+	journal, err := journal.Open(t.Context(), localFile(t, dir, "journal.db", func(path string) error {
+		j, err := journal.Open(context.Background(), path, journal.Options{})
+		if err != nil {
+			return err
+		}
+		return j.Close()
+	}), journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
@@ -192,7 +193,7 @@ func (s *storm) mended(n *node) bool {
 	}
 	n.s.CheckMirror()
 	anew := false
-	if !comes(s.patience, func() bool {
+	if !awaittest.Until(s.patience, func() bool {
 		st, err := n.s.Status(s.t.Context())
 		anew = st.Mirror.Builds > before
 		same := st.Mirror.Compared.Equal && st.Mirror.Compared.At.After(asked)

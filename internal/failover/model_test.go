@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -291,25 +292,9 @@ func logOf(t testing.TB, s store.Store) []knowledge.Change {
 // waitFor polls a condition until it holds; what it waits for has no signal of its own.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	if !comes(time.Minute, ok) {
+	if !awaittest.Until(time.Minute, ok) {
 		t.Fatalf("waited in vain until %s", what)
 	}
-}
-
-// comes polls a condition until it holds or patience ends.
-func comes(patience time.Duration, ok func() bool) bool {
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late.C:
-			return false
-		}
-	}
-	return true
 }
 
 // waitMirror waits until an instance has a complete mirror.

@@ -373,6 +373,9 @@ func TestWhatTheMirrorHadNoRoomForIsShownInOrder(t *testing.T) {
 			if _, err := c.s.Get(t.Context(), ruleKey("S")); err != nil {
 				t.Errorf("S, which waits: %v", err)
 			}
+			if n := c.s.Level().Lacking; n != 3 {
+				t.Errorf("lists are said to lack %d writes, want 3", n)
+			}
 			g.full.Store(false)
 			last("fourth") // perhaps laid before the second is
 			if restarts {
@@ -385,6 +388,9 @@ func TestWhatTheMirrorHadNoRoomForIsShownInOrder(t *testing.T) {
 			})
 			waitFor(t, "the mirror has no more trouble",
 				func() bool { return c.status().Mirror.State == failover.MirrorReady })
+			if n := c.s.Level().Lacking; n != 0 {
+				t.Errorf("lists are said to lack %d writes, want none", n)
+			}
 			last("fifth")
 			c.primary.set(healthy)
 			waitMode(t, c.s, knowledge.ModeNormal)

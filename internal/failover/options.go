@@ -23,18 +23,18 @@ type Options struct {
 	Seed store.Reader
 
 	// CopyMaxLag is how old the mirror may be while the primary answers; beyond it the primary answers reads.
-	CopyMaxLag time.Duration `name:"mirror-max-lag" default:"10s" doc:"How old the mirror may be while PostgreSQL answers; then PostgreSQL answers reads"`
+	CopyMaxLag time.Duration `name:"mirror-max-lag" default:"10s" least:"1" doc:"How old the mirror may be while PostgreSQL answers; then PostgreSQL answers reads"`
 	// FreshReads makes every read ask for a current answer.
 	FreshReads bool `name:"reads" words:"mirror,fresh" default:"mirror" doc:"What a read without a wish gets beside PostgreSQL: mirror answers as of the mirror, milliseconds old; fresh asks PostgreSQL for its newest change first"`
 	// Failures counts the consecutive infrastructure failures that open the breaker.
-	Failures int `name:"breaker-failures" default:"3" doc:"Consecutive failures after which PostgreSQL is left alone"`
+	Failures int `name:"breaker-failures" default:"3" least:"1" doc:"Consecutive failures after which PostgreSQL is left alone"`
 	// Recovery is how long the breaker stays open before a probe.
-	Recovery time.Duration `name:"breaker-recovery" default:"30s" doc:"How long until PostgreSQL is tried again"`
+	Recovery time.Duration `name:"breaker-recovery" default:"30s" least:"1" doc:"How long until PostgreSQL is tried again"`
 	Hosts    int           // number of hosts that the primary may run on; 1
 	// Versions is how many versions of each document the mirror keeps.
-	Versions int `name:"mirror-versions" default:"20" doc:"Versions of each document in the mirror's history"`
+	Versions int `name:"mirror-versions" default:"20" least:"1" doc:"Versions of each document in the mirror's history"`
 	// CheckEvery is the time between two comparisons of mirror and primary.
-	CheckEvery time.Duration `name:"mirror-check" default:"1h" doc:"Time between comparisons of mirror and PostgreSQL"`
+	CheckEvery time.Duration `name:"mirror-check" default:"1h" least:"1" doc:"Time between comparisons of mirror and PostgreSQL"`
 	// RefuseWrites refuses writes in an outage instead of journalling them.
 	RefuseWrites bool `name:"outage-writes" words:"journal,refuse" default:"journal" doc:"What becomes of writes while PostgreSQL is down: journal keeps them on disk and replays them, refuse answers 503"`
 	// Caller returns the principal that is calling, whose rights are checked again before a replay; nil means the

@@ -23,14 +23,37 @@ import (
 // gated is a mirror that can be held back or fail.
 type gated struct {
 	failover.Mirror
-	shut   atomic.Bool           // it takes no changes, and waits
-	broken atomic.Pointer[error] // what it says to changes; nil for nothing
-	settle atomic.Bool           // it fails to settle
-	blind  atomic.Bool           // it fails to foresee
-	full   atomic.Bool           // it has no room for overlays
-	filled func()                // called when a new one has all of the primary's documents; nil for nothing
-	lays   func(batches int)     // called before batches are laid over it; nil for nothing
-	shows  func(knowledge.Seq)   // called when readers may see changes up to a seq; nil for nothing
+	shut   atomic.Bool            // it takes no changes, and waits
+	broken atomic.Pointer[error]  // what it says to changes; nil for nothing
+	settle atomic.Bool            // it fails to settle
+	blind  atomic.Bool            // it fails to foresee
+	full   atomic.Bool            // it has no room for overlays
+	filled func()                 // called when a new one has all of the primary's documents; nil for nothing
+	lays   func(batches int)      // called before batches are laid over it; nil for nothing
+	shows  func(knowledge.Seq)    // called when readers may see changes up to a seq; nil for nothing
+	asked  atomic.Pointer[func()] // called once before a document, or a list, is read by asking; nil for nothing
+}
+
+// asking marks the context of the read that [gated.asked] is called before: the replay reads the mirror as well.
+type asking struct{}
+
+func (g *gated) ask(ctx context.Context) {
+	if ctx.Value(asking{}) == nil {
+		return
+	}
+	if fn := g.asked.Swap(nil); fn != nil {
+		(*fn)()
+	}
+}
+
+func (g *gated) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	g.ask(ctx)
+	return g.Mirror.Get(ctx, key)
+}
+
+func (g *gated) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	g.ask(ctx)
+	return g.Mirror.List(ctx, q)
 }
 
 func (g *gated) Foresee(ctx context.Context, left []store.Left) error {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"tenet/internal/failover"
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
 	"tenet/internal/postgres"
 	"tenet/internal/sqlite"
@@ -123,7 +124,7 @@ func beInstance(text string) error {
 	if err != nil {
 		return err
 	}
-	journal, err := sqlite.OpenJournal(ctx, filepath.Join(is.Journal, "journal.db"), sqlite.JournalOptions{})
+	journal, err := journal.Open(ctx, filepath.Join(is.Journal, "journal.db"), journal.Options{})
 	if err != nil {
 		return err
 	}

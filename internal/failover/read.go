@@ -22,12 +22,16 @@ type reader struct {
 	waits  *waitlist
 }
 
-// answer answers a read from the mirror, or from the primary where the mirror can't. kept reports whether batches wait
-// here that the answer has to show, which the primary does not have.
-func answer[T any](
-	ctx context.Context, rd *reader, kept func() bool, primary func(context.Context, Primary) (T, error),
-	fromMirror func(context.Context) (T, error),
-) (T, error) {
+// A question is a read, as the mirror and the primary answer it.
+type question[T any] struct {
+	mirror  func(context.Context) (T, error)
+	primary func(context.Context, Primary) (T, error)
+	kept    func() bool  // batches wait here that the answer has to show, which the primary does not have
+	shows   func(T) bool // the mirror's answer shows what waits, whatever else it lacks
+}
+
+// answer answers a read from the mirror, or from the primary where the mirror can't.
+func answer[T any](ctx context.Context, rd *reader, q *question[T]) (T, error) {
 	var none T
 	if err := rd.life.checkOpen(); err != nil {
 		return none, err
@@ -39,37 +43,64 @@ func answer[T any](
 	if err != nil {
 		return none, err
 	}
-	if kept() {
-		p = nil
+	if p != nil && q.kept() {
+		if v, whole, err := torn(ctx, rd, q); whole || err != nil {
+			return v, err
+		}
 	}
 	if p != nil {
-		v, err := pass(ctx, rd, p, primary)
+		v, err := pass(ctx, rd, p, q.primary)
 		if c := classify(ctx.Err(), err); c == fine || c == disconnected || store.WishOf(ctx).Required {
 			return v, err
 		}
 		rd.counts.fellBack.Add(1)
-		v, failed := fromMirror(ctx)
+		v, failed := q.mirror(ctx)
 		if errors.Is(failed, store.ErrUnavailable) {
 			return v, err // neither answers: the primary's error is the one to act on
 		}
 		return v, failed
 	}
-	v, err := fromMirror(ctx)
+	v, err := q.mirror(ctx)
 	if p = rd.up.reachable(); p != nil && errors.Is(err, store.ErrUnavailable) {
-		if err := rd.awaitReplay(ctx, kept, err); err != nil {
+		if err := rd.awaitReplay(ctx, q.kept, err, rd.o.readWait); err != nil {
 			return none, err
 		}
-		if v, failed := pass(ctx, rd, p, primary); classify(ctx.Err(), failed) == fine {
+		if v, failed := pass(ctx, rd, p, q.primary); classify(ctx.Err(), failed) == fine {
 			return v, failed
 		}
 	}
 	return v, err
 }
 
+// torn answers a read while the mirror lacks something of the primary's, and the primary something that waits here.
+// The mirror's answer is whole if it shows what waits. If it does not, what waited was just decided, and what the
+// mirror has below it may be older than what was shown before: once nothing waits the primary is to answer, and torn
+// returns false. What goes on waiting only the mirror shows.
+func torn[T any](ctx context.Context, rd *reader, q *question[T]) (v T, whole bool, err error) {
+	v, err = q.mirror(ctx)
+	if err == nil && q.shows(v) {
+		return v, true, nil
+	}
+	failed := errors.Is(err, store.ErrUnavailable)
+	long := drainTime
+	if failed {
+		long = rd.o.readWait
+	}
+	switch waits := rd.awaitReplay(ctx, q.kept, err, long); {
+	case waits == nil:
+		return v, false, nil
+	case failed || ctx.Err() != nil:
+		return v, false, waits
+	case store.WishOf(ctx).Required:
+		return v, false, unreached(err)
+	}
+	return v, true, err
+}
+
 // awaitReplay waits until the primary has the waiting batches that an answer has to show, as the mirror can't show
-// them. If they still wait after readWait, the answer would lack what its caller was told is written: it is refused.
-func (rd *reader) awaitReplay(ctx context.Context, kept func() bool, mirror error) error {
-	t := time.NewTimer(rd.o.readWait)
+// them. If they still wait after long, the answer would lack what its caller was told is written: it is refused.
+func (rd *reader) awaitReplay(ctx context.Context, kept func() bool, mirror error, long time.Duration) error {
+	t := time.NewTimer(long)
 	defer t.Stop()
 	for {
 		rung := rd.copy.board.next(batchFinished)
@@ -80,8 +111,8 @@ func (rd *reader) awaitReplay(ctx context.Context, kept func() bool, mirror erro
 		case <-rung:
 		case <-t.C:
 			return &store.UnavailableError{
-				Reason: "writes wait on this instance for the primary, and its mirror, which shows them, is " +
-					"damaged and being rebuilt: ask again soon",
+				Reason: "writes wait on this instance for the primary, and its mirror, which shows them, can't answer " +
+					"now: ask again soon",
 				RetryAfter: time.Second, NotDone: true, Err: mirror,
 			}
 		case <-ctx.Done():
@@ -168,12 +199,16 @@ func inTime(ctx context.Context, err error) error {
 
 // get implements [store.Reader].
 func (rd *reader) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	fromMirror := func(ctx context.Context) (*knowledge.Record, error) { return rd.mirrorGet(ctx, key) }
-	r, err := answer(ctx, rd, func() bool { return rd.waits.on(key) },
-		func(ctx context.Context, p Primary) (*knowledge.Record, error) { return p.Get(ctx, key) }, fromMirror)
+	q := &question[*knowledge.Record]{
+		mirror:  func(ctx context.Context) (*knowledge.Record, error) { return rd.mirrorGet(ctx, key) },
+		primary: func(ctx context.Context, p Primary) (*knowledge.Record, error) { return p.Get(ctx, key) },
+		kept:    func() bool { return rd.waits.on(key) },
+		shows:   func(r *knowledge.Record) bool { return r.Pending != knowledge.BatchID{} },
+	}
+	r, err := answer(ctx, rd, q)
 	// A batch for the key may have been journalled meanwhile, and a session must go on seeing its own write.
 	if err == nil && r.Source == knowledge.SourcePrimary && rd.waits.on(key) {
-		return fromMirror(ctx)
+		return answer(ctx, rd, q)
 	}
 	return r, err
 }
@@ -191,21 +226,29 @@ func (rd *reader) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.
 	return r, err
 }
 
-// showsWaiting reports whether lists and searches have to show waiting batches.
-func (rd *reader) showsWaiting() bool { return rd.copy.complete() && rd.waits.any() }
+// listing is the question of a list or a search. Which waiting batches its answer shows can't be told.
+func listing[T any](rd *reader, mirror func(context.Context) (*T, error),
+	primary func(context.Context, Primary) (*T, error),
+) *question[*T] {
+	return &question[*T]{
+		mirror: mirror, primary: primary,
+		kept:  func() bool { return rd.copy.complete() && rd.waits.any() },
+		shows: func(*T) bool { return false },
+	}
+}
 
 // list implements [store.Reader].
 func (rd *reader) list(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
-	return answer(ctx, rd, rd.showsWaiting,
-		func(ctx context.Context, p Primary) (*knowledge.Page, error) { return p.List(ctx, q) },
-		func(ctx context.Context) (*knowledge.Page, error) { return rd.copy.list(ctx, q) })
+	return answer(ctx, rd, listing(rd,
+		func(ctx context.Context) (*knowledge.Page, error) { return rd.copy.list(ctx, q) },
+		func(ctx context.Context, p Primary) (*knowledge.Page, error) { return p.List(ctx, q) }))
 }
 
 // search implements [store.Reader].
 func (rd *reader) search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
-	return answer(ctx, rd, rd.showsWaiting,
-		func(ctx context.Context, p Primary) (*knowledge.Hits, error) { return p.Search(ctx, q) },
-		func(ctx context.Context) (*knowledge.Hits, error) { return rd.copy.search(ctx, q) })
+	return answer(ctx, rd, listing(rd,
+		func(ctx context.Context) (*knowledge.Hits, error) { return rd.copy.search(ctx, q) },
+		func(ctx context.Context, p Primary) (*knowledge.Hits, error) { return p.Search(ctx, q) }))
 }
 
 // changes answers from the mirror's part of the log if that has all that is asked for, and otherwise from the primary.
@@ -216,9 +259,11 @@ func (rd *reader) changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowl
 		return nil, errors.Join(rd.life.checkOpen(), err)
 	}
 	rd.awaitForeseen(ctx)
-	changes, err := answer(ctx, rd, func() bool { return false },
-		func(ctx context.Context, p Primary) ([]knowledge.Change, error) { return p.Changes(ctx, q) },
-		func(ctx context.Context) ([]knowledge.Change, error) { return rd.copy.changes(ctx, &q, nil) })
+	changes, err := answer(ctx, rd, &question[[]knowledge.Change]{
+		mirror:  func(ctx context.Context) ([]knowledge.Change, error) { return rd.copy.changes(ctx, &q, nil) },
+		primary: func(ctx context.Context, p Primary) ([]knowledge.Change, error) { return p.Changes(ctx, q) },
+		kept:    func() bool { return false },
+	})
 	part, begins := store.PartialOf(ctx), (*store.GoneError)(nil)
 	if part != nil && errors.As(err, &begins) && begins.Copy && q.Filtered() {
 		return rd.copy.changes(ctx, &q, part)

@@ -30,13 +30,30 @@ func (c *scene) wants(ctx context.Context, version int64, from knowledge.Source)
 	}
 }
 
+// knowing is an instance whose copy has version 1 of rule R, as its primary has.
+func knowing(t *testing.T, change ...func(*failover.Options)) *scene {
+	t.Helper()
+	c := newScene(t, change...)
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	return c
+}
+
+// blindfolded is knowing, with a copy that from now on hears of no change and takes no write.
+func blindfolded(t *testing.T, change ...func(*failover.Options)) (*scene, *gated) {
+	t.Helper()
+	g := &gated{}
+	c := knowing(t, append([]func(*failover.Options){behind(g)}, change...)...)
+	g.shut.Store(true)
+	g.blind.Store(true)
+	return c, g
+}
+
 // behindByOne is an instance whose copy has version 1 of rule R, while the primary has version 2.
 func behindByOne(t *testing.T, change ...func(*failover.Options)) (*scene, *gated) {
 	t.Helper()
 	g := &gated{}
-	c := newScene(t, append([]func(*failover.Options){patient, behind(g)}, change...)...)
-	c.past(knowledge.Put(rule("R"), 0))
-	c.follow()
+	c := knowing(t, append([]func(*failover.Options){patient, behind(g)}, change...)...)
 	g.shut.Store(true)
 	c.past(knowledge.Put(rule("R"), 0))
 	return c, g
@@ -97,16 +114,12 @@ func TestAWishThatCantBeMetIsAnErrorOnlyWhenItIsRequired(t *testing.T) {
 }
 
 func TestASeqThatThePrimaryHasNotIsNotWaitedFor(t *testing.T) {
-	c := newScene(t, patient, func(o *failover.Options) { o.Wait(failover.Waits{ReadWait: time.Hour}) })
-	c.past(knowledge.Put(rule("R"), 0))
-	c.follow()
+	c := knowing(t, patient, func(o *failover.Options) { o.Wait(failover.Waits{ReadWait: time.Hour}) })
 	c.wants(atLeast(t.Context(), 1_000_000), 1, knowledge.SourceMirror)
 }
 
 func TestQuestionsForTheNewestChangeAreShared(t *testing.T) {
-	c := newScene(t, patient)
-	c.past(knowledge.Put(rule("R"), 0))
-	c.follow()
+	c := knowing(t, patient)
 	c.primary.set(slow)
 	asked := c.primary.newest.Load()
 	var readers sync.WaitGroup
@@ -120,12 +133,7 @@ func TestQuestionsForTheNewestChangeAreShared(t *testing.T) {
 }
 
 func TestWhatTheCopyCouldNotTakeIsReadAtThePrimary(t *testing.T) {
-	g := &gated{}
-	c := newScene(t, patient, behind(g))
-	c.past(knowledge.Put(rule("R"), 0))
-	c.follow()
-	g.shut.Store(true)
-	g.blind.Store(true)
+	c, g := blindfolded(t, patient)
 	if rec := c.write(knowledge.Put(rule("R"), 0)); rec.Queued {
 		t.Fatal("the write was queued")
 	}
@@ -139,17 +147,88 @@ func TestWhatTheCopyCouldNotTakeIsReadAtThePrimary(t *testing.T) {
 	c.wants(t.Context(), 2, knowledge.SourceMirror)
 }
 
+// TestABatchThatIsParkedWhileItIsReadUncoversNothingOld reads a document whose last acknowledged write the mirror could
+// not take, while a batch on top of it is decided: what lies below in the mirror is older than what was shown before.
+// TestAnAnswerFromThePrimarysLogIsShown sends a batch again whose first answer was lost, to an instance whose mirror
+// lacks it, behind a waiting write of the same document. What its writer hears, reads show from then on.
+func TestAnAnswerFromThePrimarysLogIsShown(t *testing.T) {
+	g, hold := &gated{}, make(chan struct{})
+	c := knowing(t, patient, behind(g), func(o *failover.Options) {
+		o.Authorize = func(ctx context.Context, _ failover.Lookup, _ string, _ *knowledge.Batch) error {
+			select {
+			case <-hold:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	g.shut.Store(true)
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.write(knowledge.Put(titled("R", "waits"), 1))
+	first := batchOf(knowledge.Put(titled("R", "first"), 1))
+	if _, err := c.primary.engine().Apply(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeRecovering)
+	rec, err := c.s.Apply(t.Context(), first)
+	if err != nil || rec.Queued || rec.Records[0].Version != 2 {
+		t.Fatalf("the batch sent again: %+v, %v, want version 2", rec, err)
+	}
+	close(hold)
+	waitFor(t, "the waiting write is parked", func() bool {
+		r, err := c.s.Get(t.Context(), ruleKey("R"))
+		return err == nil && r.Pending == (knowledge.BatchID{})
+	})
+	c.wants(t.Context(), 2, knowledge.SourcePrimary)
+	g.shut.Store(false)
+}
+
+func TestABatchThatIsParkedWhileItIsReadUncoversNothingOld(t *testing.T) {
+	for _, read := range []string{"get", "list"} {
+		t.Run(read, func(t *testing.T) {
+			c, g := blindfolded(t, patient)
+			if rec := c.write(knowledge.Put(rule("R"), 1)); rec.Queued {
+				t.Fatal("the write was queued")
+			}
+			c.wants(t.Context(), 2, knowledge.SourcePrimary)
+			c.primary.set(readonly)
+			if rec := c.write(knowledge.Put(rule("R"), 2)); !rec.Queued {
+				t.Fatal("the write was not queued")
+			}
+			c.past(knowledge.Put(titled("R", "another's"), 2))
+			decided := func() {
+				c.primary.set(healthy)
+				waitFor(t, "the batch is parked, and the mirror shows what lies below", func() bool {
+					list, err := c.s.Conflicts(t.Context(), store.ParkedQuery{})
+					below, failed := g.Mirror.Get(t.Context(), ruleKey("R"))
+					return err == nil && failed == nil && len(list) == 1 && below.Version == 1
+				})
+			}
+			g.asked.Store(&decided)
+			ctx := context.WithValue(t.Context(), asking{}, true)
+			if read == "get" {
+				c.wants(ctx, 3, knowledge.SourcePrimary)
+			} else if page, err := c.s.List(ctx, knowledge.Query{Kind: knowledge.KindRule}); err != nil ||
+				len(page.Records) != 1 || page.Records[0].Version != 3 {
+				t.Errorf("a list has %+v, %v; want version 3", page, err)
+			}
+			if g.asked.Load() != nil {
+				t.Error("the batch was not decided while the document was read")
+			}
+			g.shut.Store(false)
+		})
+	}
+}
+
 // TestAReadThatThePrimaryLetsHangIsUnavailable: the deadline is the instance's own, and the caller hears what to do.
 func TestAReadThatThePrimaryLetsHangIsUnavailable(t *testing.T) {
-	g := &gated{}
-	c := newScene(t, behind(g), func(o *failover.Options) {
+	c, g := blindfolded(t, func(o *failover.Options) {
 		o.Failures = 1000
 		o.Wait(failover.Waits{ReadTimeout: 100 * time.Millisecond})
 	})
-	c.past(knowledge.Put(rule("R"), 0))
-	c.follow()
-	g.shut.Store(true)
-	g.blind.Store(true)
 	c.write(knowledge.Put(rule("R"), 0)) // the copy lacks it, so that the primary is asked
 	c.primary.set(hangs)
 	_, err := c.s.Get(required(t.Context()), ruleKey("R"))

@@ -112,10 +112,10 @@ func (k *keeper) refuseShrunk(ctx context.Context, tee *salvager, why string) er
 	if ours, err := k.copy.mirror.Position(ctx); err == nil {
 		where = " (" + bothPositions(&tee.at, &ours) + ")"
 	}
-	k.modes.handle(input{kind: otherHistory, why: fmt.Sprintf("%s, and of %d documents it has only %d%s; "+
+	k.modes.handle(input{kind: otherHistory, why: fmt.Sprintf("%s, and of %s it has only %d%s; "+
 		"the mirror goes on answering, without the primary's changes, until the primary is accepted: see tenet "+
 		"doctor mirror",
-		why, tee.had, tee.n, where)})
+		why, knowledge.Count(tee.had, "document", "documents"), tee.n, where)})
 	return errDiverged
 }
 

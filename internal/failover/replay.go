@@ -100,6 +100,9 @@ func (r *replayer) page(ctx context.Context) error {
 		r.o.Log.ErrorContext(ctx, "journal failed", "error", err.Error())
 		return err
 	}
+	if len(entries) == 0 {
+		return r.missing(ctx)
+	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, replayers)
 	errs := make(chan error, len(entries))
@@ -135,6 +138,65 @@ func (r *replayer) page(ctx context.Context) error {
 	wg.Wait()
 	close(errs)
 	return <-errs
+}
+
+// missing parks the batches that wait here and that the journal no longer has: its file was changed from outside. What
+// they leave, the mirror still shows. Nothing else would end their waiting.
+func (r *replayer) missing(ctx context.Context) error {
+	p := r.up.current()
+	if p == nil {
+		return cold()
+	}
+	r.queue.turns.gate.Lock() // no batch is being journalled
+	entries, err := r.journal.Oldest(ctx, 0, 1)
+	waiting := r.waits.all()
+	r.queue.turns.gate.Unlock()
+	if err != nil || len(entries) > 0 {
+		return err
+	}
+	lies, err := r.copy.mirror.Overlaid(ctx)
+	if err != nil {
+		return onDisk(err)
+	}
+	for id, keys := range waiting {
+		e := store.Entry{Batch: knowledge.Batch{ID: id, Actor: "unknown"}, At: knowledge.At(r.o.wall())}
+		for _, key := range append(keys, lies[id]...) {
+			if _, known := e.LeftOf(key); known {
+				continue
+			}
+			rec, err := r.copy.mirror.Get(ctx, key)
+			if err != nil || rec.Pending != id {
+				continue
+			}
+			doc, err := rec.Document()
+			if err != nil {
+				continue
+			}
+			e.Batch.Actor = doc.Stamps().UpdatedBy
+			e.Batch.Ops = append(e.Batch.Ops, knowledge.Put(doc, knowledge.AnyVersion))
+			e.Bases = append(e.Bases, store.Base{Version: max(rec.Version-1, 0)})
+			e.Left = append(e.Left, store.Left{Key: key, Record: rec})
+		}
+		if err := r.parkMissing(ctx, p, &e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *replayer) parkMissing(ctx context.Context, p Primary, e *store.Entry) error {
+	const why = "its entry in the journal was removed or changed from outside"
+	if _, _, err := r.journal.Find(ctx, e.Batch.ID); !isNotFound(err) || len(e.Batch.Ops) == 0 {
+		r.o.Log.ErrorContext(ctx, "a waiting batch is lost to replay: "+why, "batch", e.Batch.ID.String())
+		r.queue.finish(ctx, e, nil)
+		return nil
+	}
+	var err error
+	if e.Fingerprint, err = e.Batch.Fingerprint(); err != nil {
+		return err
+	}
+	e.Caller = e.Batch.Actor
+	return r.park(ctx, p, e, why, -1, nil)
 }
 
 // one replays one batch. An error means that the batch still waits.

@@ -215,14 +215,18 @@ func (v *salvage) acknowledged(
 		} else if !lost {
 			continue
 		}
-		ops := make([]lostOp, len(was.batch.Ops))
+		ops := make([]lostOp, 0, len(was.batch.Ops))
 		for i := range was.batch.Ops {
+			if was.receipt.Left(i) {
+				continue
+			}
 			key := was.batch.Ops[i].Key
-			ops[i] = lostOp{key: key}
+			op := lostOp{key: key}
 			if r := was.receipt.Records[i]; r != nil {
-				ops[i].record, ops[i].was = r, r.Version
+				op.record, op.was = r, r.Version
 				told[key] = told[key] || t.lost[key] == fingerprintOf(r)
 			}
+			ops = append(ops, op)
 		}
 		name := fmt.Appendf(nil, "salvage %s %d", was.batch.ID, was.receipt.Seq)
 		if err := v.keep(ctx, name, was.batch.ID,

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -106,7 +107,7 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 					c.until(40)
 					p.set(healthy)
 					for i, n := range c.nodes {
-						normal = normal && comes(c.patience,
+						normal = normal && awaittest.Until(c.patience,
 							func() bool { return n.s.Level().Mode == knowledge.ModeNormal })
 						if !normal && bug.says == nil {
 							t.Fatalf("instance %d is not back to normal", i)

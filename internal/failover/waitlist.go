@@ -47,6 +47,16 @@ func (w *waitlist) laid() {
 	w.hidden.Store(false)
 }
 
+// lacking returns the number of waiting batches that are not laid over the mirror.
+func (w *waitlist) lacking() int {
+	if !w.hidden.Load() {
+		return 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.unlaid)
+}
+
 // hides reports whether the mirror lacks what the last waiting batch leaves of a document.
 func (w *waitlist) hides(key knowledge.Key) bool {
 	if !w.hidden.Load() {
@@ -84,6 +94,20 @@ func (w *waitlist) remove(id knowledge.BatchID, keys []knowledge.Key) int {
 		}
 	}
 	return len(w.waiting)
+}
+
+// all returns the waiting batches, with the documents of which each is the last writer.
+func (w *waitlist) all() map[knowledge.BatchID][]knowledge.Key {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make(map[knowledge.BatchID][]knowledge.Key, len(w.waiting))
+	for id := range w.waiting {
+		list[id] = nil
+	}
+	for key, id := range w.pending {
+		list[id] = append(list[id], key)
+	}
+	return list
 }
 
 // counted calls fn with the number of waiting batches, which does not change meanwhile.

@@ -15,9 +15,10 @@ type watched struct {
 	failed func(context.Context, error) // notes a failure
 }
 
-// watch passes on the result of a read, and notes an error of the mirror. A wrong query is no error of the mirror.
+// watch passes on the result of a read, and notes an error of the mirror. A wrong query is no error of the mirror, nor
+// is a search index in the making.
 func watch[T any](ctx context.Context, m watched, answer T, err error) (T, error) {
-	if _, ok := errors.AsType[*store.UnavailableError](err); ok {
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok && !errors.Is(u.Err, store.ErrIndexing) {
 		m.failed(ctx, err)
 	}
 	return answer, err

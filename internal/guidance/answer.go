@@ -240,7 +240,7 @@ const (
 	taskWords  = 30
 	taskChosen = 8    // hits that may be chosen by their words alone, and as many that hold anyhow and fit
 	taskHeld   = 4    // matching words that are enough for a long task
-	taskShare  = 0.35 // minimum score of a chosen document, as a share of the best score
+	taskShare  = 0.43 // minimum score of a chosen document, as a share of the best score of all
 )
 
 // relevant searches for the words of a task. If the search is unavailable, it returns no hits and a note that says so.
@@ -257,8 +257,7 @@ func relevant(ctx context.Context, reader store.Reader, s *snapshot, task string
 		return nil, "", err
 	}
 	hits := make([]Relevant, 0, len(found.Hits))
-	// The scores of the first that fit: of those that the model decides about, and of all.
-	best, top, chosen, holding, asked := 0.0, 0.0, 0, 0, len(strings.Fields(words))
+	top, chosen, holding, asked := 0.0, 0, 0, len(strings.Fields(words)) // top is the best score by the task's own words
 	for _, l := range found.Reading.LeftOut {
 		if l.Why != knowledge.WhyUnknown { // a word that no document contains still counts as a word of the task
 			asked--
@@ -267,19 +266,18 @@ func relevant(ctx context.Context, reader store.Reader, s *snapshot, task string
 	for i := range found.Hits {
 		h := Relevant{Key: found.Hits[i].Record.Key, Score: found.Hits[i].Score}
 		held := heldWords(found, i, words)
-		fit := fits(asked, len(held)) && (len(held) > 1 || asked <= 1 || knowledge.HoldsWord(found.Hits[i].Title, held[0]))
-		if fit {
+		if len(held) > 0 {
 			top = max(top, h.Score)
 		}
+		fit := h.Score >= taskShare*top && fits(asked, len(held)) && (len(held) > 1 || asked <= 1 || knowledge.HoldsWord(found.Hits[i].Title, held[0]))
 		switch {
 		case !fit:
 		case s.leftToModel(h.Key):
-			best = max(best, h.Score)
-			if chosen < taskChosen && h.Score >= taskShare*best {
+			if chosen < taskChosen {
 				h.Fits = true
 				chosen++
 			}
-		case holding < taskChosen && h.Score >= taskShare*top:
+		case holding < taskChosen:
 			h.Fits = true
 			holding++
 		}

@@ -71,7 +71,7 @@ func whyNot(e *doc, q *Query, v *Verdict) string {
 		return "it is meant for " + strings.Join(e.scope.Targets, ", ") + ", and " + q.Target + " asks"
 	case e.scope.Activation == "model":
 		return "its activation is model: it holds where its title and text fit the task, and no path decides that; " +
-			"give the task to see"
+			"`tenet guidance " + v.Path + " --task TASK --explain` tells whether they do"
 	case e.scope.Activation == "manual":
 		return "its activation is manual: it holds only where somebody asks for it by name"
 	}

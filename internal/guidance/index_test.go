@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 	"tenet/internal/sqlite"
@@ -106,14 +107,8 @@ func (s *shelf) now(q guidance.Query) *guidance.Answer {
 
 func (s *shelf) await(what string, is func() bool) {
 	s.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-s.Context().Done():
-			s.Fatalf("%s was waited for in vain", what)
-		}
+	if !awaittest.Until(time.Minute, is) {
+		s.Fatalf("%s was waited for in vain", what)
 	}
 }
 

@@ -3,6 +3,8 @@ package guidance
 import (
 	"fmt"
 	"strings"
+
+	"tenet/internal/knowledge"
 )
 
 // Markdown returns the answer as a block of Markdown for the context of a model, the most important documents first.
@@ -36,7 +38,7 @@ func (a *Answer) Markdown(q *Query) string {
 		}
 	}
 	if a.LeftOut.Total > 0 {
-		b.WriteString("\n" + a.LeftOut.sentence() + "\n")
+		b.WriteString("\n" + a.LeftOut.sentence(q) + "\n")
 	}
 	for _, n := range a.Notes {
 		b.WriteString("\nNote: " + n + ".\n")
@@ -51,7 +53,7 @@ func (q *Query) about() string {
 	case n == 1:
 		parts = append(parts, "for "+q.Paths[0])
 	case n > 1:
-		parts = append(parts, fmt.Sprintf("for %s and %d more files", q.Paths[0], n-1))
+		parts = append(parts, "for "+q.Paths[0]+" and "+knowledge.Count(n-1, "more file", "more files"))
 	case len(q.Languages) > 0:
 		parts = append(parts, "for "+strings.Join(q.Languages, ", "))
 	}
@@ -65,20 +67,46 @@ func (q *Query) about() string {
 	return strings.Join(parts, ", ")
 }
 
-// sentence says in one line what was left out.
-func (l *Omissions) sentence() string {
+// namedLeft is how many documents that are left to the model the sentence names.
+const namedLeft = 5
+
+// sentence says in one line what was left out, with the titles of the first documents that are left to the model: by
+// these it decides.
+func (l *Omissions) sentence(q *Query) string {
 	var parts []string
 	for _, r := range []struct{ reason, text string }{
 		{LeftBudget, "hold and found no room in the budget"},
-		{LeftModel, "may apply: their titles tell when"},
+		{LeftModel, "may apply, as their titles say: " + l.titles(namedLeft)},
 		{LeftTarget, "are meant for other assistants"},
 		{LeftBound, "are more than one answer holds"},
 	} {
-		if n := l.Counts[r.reason]; n > 0 {
+		n := l.Counts[r.reason]
+		switch {
+		case n > 0 && r.reason == LeftModel && q.Task != "":
+			parts = append(parts, fmt.Sprintf("%d hold for other tasks than this one", n))
+		case n > 0:
 			parts = append(parts, fmt.Sprintf("%d %s", n, r.text))
 		}
 	}
 	return "Left out: " + strings.Join(parts, "; ") + "."
+}
+
+// titles returns the titles and keys of the first documents that are left to the model, and how many there are besides.
+func (l *Omissions) titles(most int) string {
+	var list []string
+	for _, o := range l.First {
+		if o.Reason == LeftModel && len(list) < most {
+			list = append(list, fmt.Sprintf("%s (%s/%s)", o.Title, o.Kind, o.ID))
+		}
+	}
+	text := strings.Join(list, ", ")
+	switch more := l.Counts[LeftModel] - len(list); {
+	case len(list) == 0:
+		return "they are not named here"
+	case more > 0:
+		return text + fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // Why says in words why a document holds.

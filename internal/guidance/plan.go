@@ -115,7 +115,8 @@ func (f *filler) mandatory(g *merge) *candidate {
 	}
 	if links > f.room {
 		f.p.notes = append(f.p.notes, fmt.Sprintf(
-			"the %d mandatory documents take %d tokens even as links: the budget is overdrawn", len(list), links))
+			"%s %s even as links: the budget is overdrawn", knowledge.Count(len(list), "mandatory document takes",
+				"mandatory documents take"), knowledge.Count(links, "token", "tokens")))
 	}
 	if n := f.p.left.Counts[LeftBound]; n > 0 {
 		f.p.notes = append(f.p.notes, fmt.Sprintf(

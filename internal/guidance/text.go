@@ -50,6 +50,17 @@ func description(d knowledge.Document) string {
 	return ""
 }
 
+// long returns the text of a document that stands below its description, "" for a rule, whose description is its text.
+func long(d knowledge.Document) string {
+	switch d := d.(type) {
+	case *knowledge.Practice:
+		return d.ImplementationGuide
+	case *knowledge.Template:
+		return d.TemplateContent
+	}
+	return ""
+}
+
 // body returns the whole content of a document, in Markdown.
 func body(d knowledge.Document) string {
 	var b strings.Builder
@@ -58,7 +69,10 @@ func body(d knowledge.Document) string {
 			b.WriteString(label + text + "\n\n")
 		}
 	}
-	para("", description(d))
+	title := d.Text().Title
+	if lead := description(d); !repeats(lead, title, long(d)) {
+		para("", below(title, lead))
+	}
 	switch d := d.(type) {
 	case *knowledge.Rule:
 		examples(&b, "Good", d.Examples)
@@ -74,13 +88,70 @@ func body(d knowledge.Document) string {
 		if len(d.Benefits) > 0 {
 			b.WriteString("\n")
 		}
-		para("", d.ImplementationGuide)
+		para("", below(title, d.ImplementationGuide))
 		examples(&b, "Good", d.Examples)
 		examples(&b, "Bad", d.AntiPatterns)
 	case *knowledge.Template:
 		para("", d.TemplateContent)
 	}
 	return b.String()
+}
+
+// titleLevel is the level of the heading that a document has in an answer or a file, and mostLevel the deepest one.
+const (
+	titleLevel = 3
+	mostLevel  = 6
+)
+
+// below returns a text with its headings below that of its document, so that it does not end what stands around it.
+// A first heading that says the title again is left out, as the text of an imported file has it.
+func below(title, text string) string {
+	if !strings.Contains(text, "#") {
+		return text
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if level, words := heading(lines[0]); level > 0 && sameWords(words, title) {
+		lines = lines[1:]
+	}
+	least := mostLevel
+	eachHeading(lines, func(i, level int) { least = min(least, level) })
+	if more := titleLevel + 1 - least; more > 0 {
+		eachHeading(lines, func(i, level int) {
+			lines[i] = strings.Repeat("#", min(more, mostLevel-level)) + strings.TrimLeft(lines[i], " ")
+		})
+	}
+	return strings.Join(lines, "\n")
+}
+
+// eachHeading calls fn for every heading of a text that does not stand in a fenced block.
+func eachHeading(lines []string, fn func(i, level int)) {
+	fence := ""
+	for i, line := range lines {
+		trimmed := strings.TrimLeft(line, " ")
+		switch {
+		case fence != "":
+			if strings.HasPrefix(trimmed, fence) {
+				fence = ""
+			}
+		case strings.HasPrefix(trimmed, "```"), strings.HasPrefix(trimmed, "~~~"):
+			fence = trimmed[:len(trimmed)-len(strings.TrimLeft(trimmed, trimmed[:1]))]
+		default:
+			if level, _ := heading(line); level > 0 {
+				fn(i, level)
+			}
+		}
+	}
+}
+
+// heading returns the level and the words of a line that is a heading, and 0 for another one.
+func heading(line string) (level int, words string) {
+	trimmed := strings.TrimLeft(line, " ")
+	words = strings.TrimLeft(trimmed, "#")
+	level = len(trimmed) - len(words)
+	if level == 0 || level > mostLevel || len(line)-len(trimmed) > 3 || words != "" && words[0] != ' ' && words[0] != '\t' {
+		return 0, ""
+	}
+	return level, strings.TrimSpace(strings.TrimRight(strings.TrimSpace(words), "#"))
 }
 
 func examples(b *strings.Builder, label string, list []knowledge.Example) {

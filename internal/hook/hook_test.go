@@ -115,7 +115,8 @@ func patchEvent(patch string) string {
 }
 
 func TestAMoveSaysWhereTheFileWas(t *testing.T) {
-	text := patchEvent("*** Begin Patch\n*** Update File: a.go\n*** Move to: keys/a.pem\n@@\n one\n-two\n+2\n*** End Patch")
+	text := patchEvent("*** Begin Patch\n*** Update File: a.go\n*** Move to: keys/a.pem\n@@\n " +
+		"one\n-two\n+2\n*** End Patch")
 	e, err := Read("codex", []byte(text), func(string) ([]byte, error) { return []byte("one\ntwo\n"), nil })
 	if err != nil || len(e.Edits) != 1 || e.Edits[0].Was != "a.go" || e.Edits[0].Path != "keys/a.pem" ||
 		string(e.Edits[0].After) != "one\n2\n" {

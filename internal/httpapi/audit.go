@@ -42,8 +42,14 @@ func auditRoute() *route {
 // query returns what the parameters ask for.
 func (p *auditParams) query() (store.AuditQuery, error) {
 	const most, usual = 500, 100
-	q := store.AuditQuery{Below: p.Below, Actor: p.Actor, Kind: p.Kind, Key: p.Key, Limit: orInt(p.Limit, usual)}
+	q := store.AuditQuery{Below: p.Below, Actor: p.Actor, Kind: p.Kind, Limit: orInt(p.Limit, usual)}
 	var f faultList
+	if p.Key != "" {
+		var err error
+		if q.Key, err = store.AuditAbout(p.Key); err != nil {
+			f.add("/key", "%s", err)
+		}
+	}
 	if q.Limit < 1 || q.Limit > most {
 		f.add("/limit", "%d: want 1 to %d", q.Limit, most)
 	}

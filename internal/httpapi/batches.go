@@ -151,6 +151,7 @@ func applyBatch(c *call, params *batchParams) error {
 		if i < len(receipt.Records) {
 			setRecord(&a.Results[i], receipt.Records[i])
 		}
+		a.Results[i].Unchanged = receipt.Left(i)
 	}
 	return c.json(statusOf(&receipt), &a)
 }

@@ -197,7 +197,7 @@ func (c *call) answered() knowledge.Level {
 		now := c.h.o.Level()
 		level = knowledge.Level{
 			Mode: now.Mode, AsOf: earlier(level.AsOf, now.AsOf),
-			Local: earlier(level.Local, now.Local),
+			Local: earlier(level.Local, now.Local), Lacking: max(level.Lacking, now.Lacking),
 		}
 	case knowledge.SourceHot, knowledge.SourceWarm, knowledge.SourcePrimary:
 	}
@@ -251,6 +251,9 @@ func (c *call) head(status int) {
 	c.set("Tenet-Mode", string(level.Mode))
 	if !level.AsOf.IsZero() {
 		c.set("Tenet-As-Of", c.h.lastTime.text(level.AsOf))
+	}
+	if level.Lacking > 0 {
+		c.set(lackingHeader, decimal(int64(level.Lacking)))
 	}
 	if c.h.o.Seq != nil && c.w.Header()["Tenet-Seq"] == nil {
 		c.set("Tenet-Seq", c.h.lastSeq.text(c.h.o.Seq()))

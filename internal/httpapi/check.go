@@ -26,6 +26,7 @@ type checkFile struct {
 	Path    string  `json:"path" doc:"The file, from the repository's root" example:"cmd/pay/main.go"`
 	Content string  `json:"content" doc:"Its text"`
 	Before  *string `json:"before,omitempty" doc:"Its text before an edit: what it broke already does not count. With it for one file, files without it are new"`
+	Was     string  `json:"was,omitempty" doc:"The name that a renamed file had, with its text in before: a report keeps its violations"`
 	Lines   []int   `json:"lines,omitempty" doc:"The lines that count, from 1, in order; default: all" maxItems:"100000"`
 }
 
@@ -109,7 +110,7 @@ func checkQuestion(raw []byte) (*check.Question, bool, error) {
 		file := &files[i]
 		q.Files = append(q.Files, check.File{Path: file.Path, Content: []byte(file.Content), Lines: file.Lines})
 		if file.Before != nil {
-			q.Before = append(q.Before, check.File{Path: file.Path, Content: []byte(*file.Before)})
+			q.Before = append(q.Before, check.File{Path: file.Path, Was: file.Was, Content: []byte(*file.Before)})
 		}
 		for j := 1; j < len(file.Lines); j++ {
 			if file.Lines[j] <= file.Lines[j-1] {
@@ -122,7 +123,33 @@ func checkQuestion(raw []byte) (*check.Question, bool, error) {
 	if len(f) == 0 {
 		f.merge(q.Check())
 	}
+	renamed(q, files, &f)
 	return q, report, f.err(false)
+}
+
+// renamed adds the old names of renamed files to those that are gone, unless another file has the name now.
+func renamed(q *check.Question, files []checkFile, f *faultList) {
+	there := map[string]bool{}
+	for i := range files {
+		if clean, err := knowledge.CleanPath(files[i].Path); err == nil {
+			there[clean] = true
+		}
+	}
+	for i := range files {
+		was := files[i].Was
+		if was == "" {
+			continue
+		}
+		clean, err := knowledge.CleanPath(was)
+		switch {
+		case err != nil:
+			f.add(fmt.Sprintf("/files/%d/was", i), "%s", err)
+		case files[i].Before == nil:
+			f.add(fmt.Sprintf("/files/%d/was", i), "its text there is missing: want before too")
+		case !there[clean]:
+			q.Gone = append(q.Gone, clean)
+		}
+	}
 }
 
 func exampleChecks() []sample {

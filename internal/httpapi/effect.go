@@ -51,6 +51,13 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 		p.Verdict) {
 		return knowledge.BadQuery("verdict", "%q: want dead, noisy or unserved", p.Verdict)
 	}
+	if p.Key != "" {
+		key, err := knowledge.ParseKey(p.Key)
+		if err != nil {
+			return knowledge.BadQuery("key", "%s", err)
+		}
+		p.Key = key.String()
+	}
 	list, err := d.h.o.Effects.Page(c.limited(), store.EffectQuery{
 		Key: p.Key, Verdict: p.Verdict, After: p.After,
 		Limit: p.Limit + 1,

@@ -22,6 +22,9 @@ const (
 // confidential, but for callers who may take it out.
 const leavingHeader = "Tenet-Leaving"
 
+// lackingHeader tells how many writes wait on this instance that lists and searches do not show.
+const lackingHeader = "Tenet-Lacking"
+
 // confidentialHeader names the confidential categories of which an answer shows documents.
 const confidentialHeader = "Tenet-Confidential"
 

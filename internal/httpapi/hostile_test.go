@@ -7,11 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/knowledge"
 )
 
@@ -61,11 +61,8 @@ func polite(t *testing.T, n *tenet) {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-		runtime.Gosched()
+	if !awaittest.Until(20*time.Second, ok) {
+		t.Fatalf("waited in vain until %s", what)
 	}
 }
 

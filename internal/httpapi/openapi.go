@@ -197,6 +197,10 @@ func describeParameters(schemas huma.Registry, rt *route) []*huma.Param {
 				if filter != nil {
 					describeFilter(p, filter)
 				}
+				if one := 1; in == "query" && p.Schema.Type == huma.TypeString && len(p.Schema.Enum) == 0 &&
+					p.Schema.Format == "" && !mayBeEmpty(name) {
+					p.Schema.MinLength = &one
+				}
 				list = append(list, p)
 			}
 		}
@@ -289,6 +293,8 @@ func answerHeaders() map[string]*huma.Param {
 			"42-60303ae22b998861"),
 		labelHeader: text("Of an answer as of a label: which it is, and where in the log it stood",
 			"production;seq=48211"),
+		lackingHeader: text("How many writes wait on this instance for PostgreSQL that lists and searches lack, since the "+
+			"mirror's disk is full; a read of one document shows them. Left out where there are none", "2"),
 		"Tenet-Batch": text("The id of the batch that the write was", exampleBatchID),
 		unchangedHeader: text("true where the document is as the request would leave it: no version was made, and "+
 			"Tenet-Seq is "+

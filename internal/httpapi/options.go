@@ -104,10 +104,10 @@ type Options struct {
 // Limits bounds requests. Zero values stand for the defaults.
 type Limits struct {
 	// Timeout is how long the store may take for a write or a long read.
-	Timeout time.Duration `name:"command-timeout" default:"60s" doc:"Longest time for one request's work"`
+	Timeout time.Duration `name:"command-timeout" default:"60s" least:"1" doc:"Longest time for one request's work"`
 	// MaxBody and MaxBatchBody bound the bytes of a request's body, and of a batch.
-	MaxBody      int64 `name:"max-body" default:"4194304" doc:"Bytes of a request's body"`
-	MaxBatchBody int64 `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
+	MaxBody      int64 `name:"max-body" default:"4194304" least:"1" doc:"Bytes of a request's body"`
+	MaxBatchBody int64 `name:"max-batch-body" default:"33554432" least:"1" doc:"Bytes of a batch"`
 	// MaxConcurrent bounds the requests at a time, probes not counted; more are refused with 503.
 	MaxConcurrent int `name:"max-requests" default:"1024" least:"1" doc:"Requests at one time; more are refused"`
 	// MaxEach bounds those of one principal, and of those whose body is on its way; more are refused with 429. When 0

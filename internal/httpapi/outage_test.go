@@ -91,7 +91,7 @@ func TestAnswersSayHowFreshTheyAre(t *testing.T) {
 	var mu sync.Mutex
 	levels := []knowledge.Level{
 		{Mode: knowledge.ModeNormal, AsOf: asked},
-		{Mode: knowledge.ModeDegraded, AsOf: knowledge.At(asked.Add(-time.Minute))},
+		{Mode: knowledge.ModeDegraded, AsOf: knowledge.At(asked.Add(-time.Minute)), Lacking: 2},
 	}
 	calls := 0
 	n := newTenet(t, func(o *Options) {
@@ -106,7 +106,7 @@ func TestAnswersSayHowFreshTheyAre(t *testing.T) {
 	r := n.do(get(rulePath))
 	for name, want := range map[string]string{
 		"Tenet-Source": "mirror", "Tenet-Mode": "degraded",
-		"Tenet-As-Of": "2026-05-01T09:59:00.000000Z",
+		"Tenet-As-Of": "2026-05-01T09:59:00.000000Z", "Tenet-Lacking": "2",
 	} {
 		if got := r.header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -19,10 +21,16 @@ type querySet struct {
 	names  []string
 	fields map[string][]int
 	least  map[string]int64 // of those that have a minimum, as the OpenAPI document says too
+	most   map[string]int   // of those that have a greatest length in characters
 }
 
+// mayBeEmpty reports whether the empty text means something for a parameter: of a position it is the beginning, where
+// a reader of pages begins. For all others it is a variable of a script that is not set, and not what was
+// meant.
+func mayBeEmpty(name string) bool { return name == "after" || name == "cursor" }
+
 func newQuerySet(t reflect.Type, of *knowledge.Description) *querySet {
-	s := &querySet{fields: map[string][]int{}, least: map[string]int64{}}
+	s := &querySet{fields: map[string][]int{}, least: map[string]int64{}, most: map[string]int{}}
 	for _, f := range reflect.VisibleFields(t) {
 		name := f.Tag.Get("query")
 		if _, ok := filterOf(of, f); name == "" || !ok {
@@ -32,6 +40,9 @@ func newQuerySet(t reflect.Type, of *knowledge.Description) *querySet {
 		s.fields[name] = f.Index
 		if least, err := strconv.ParseInt(f.Tag.Get("minimum"), 10, 64); err == nil {
 			s.least[name] = least
+		}
+		if most, err := strconv.Atoi(f.Tag.Get("maxLength")); err == nil {
+			s.most[name] = most
 		}
 	}
 	return s
@@ -65,7 +76,14 @@ func (s *querySet) full(raw string, v reflect.Value) (faultList, error) {
 			f.add("/"+pointerToken(name), "unknown parameter%s", s.hint(name))
 			continue
 		}
-		if why := setParam(v.FieldByIndex(index), values[name]); why != "" {
+		why := ""
+		for _, text := range values[name] {
+			why = cmp.Or(why, s.textFault(name, text))
+		}
+		if why == "" {
+			why = setParam(v.FieldByIndex(index), values[name])
+		}
+		if why != "" {
 			f.add("/"+name, "%s", why)
 			continue
 		}
@@ -76,6 +94,20 @@ func (s *querySet) full(raw string, v reflect.Value) (faultList, error) {
 		}
 	}
 	return f, nil
+}
+
+// textFault says what is wrong with a value of a parameter, whatever its type is, or returns "".
+func (s *querySet) textFault(name, text string) string {
+	if text == "" && !mayBeEmpty(name) {
+		return "is empty: give it a value, or leave it out"
+	}
+	if strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text) { // no engine has such a text
+		return fmt.Sprintf("%q: want a text in UTF-8, without the character 0", text)
+	}
+	if most, ok := s.most[name]; ok && utf8.RuneCountInString(text) > most {
+		return fmt.Sprintf("%d characters: at most %d fit", utf8.RuneCountInString(text), most)
+	}
+	return ""
 }
 
 // plain reads a query in which nothing is wrong, as most are, for next to nothing. Of any other it reports false, and
@@ -97,7 +129,7 @@ func (s *querySet) plain(raw string, v reflect.Value) bool {
 		}
 		field := v.FieldByIndex(index)
 		switch {
-		case !field.IsZero(): // it stands there twice
+		case !field.IsZero(), s.textFault(name, text) != "": // the first stands there twice
 			return false
 		case field.Kind() == reflect.String:
 			field.SetString(text)

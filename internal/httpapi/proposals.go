@@ -49,7 +49,8 @@ func proposalRoutes(h *Handler) []*route {
 			summary: "Review a proposal",
 			description: "Adds what the caller says of the ops as they are now. Who may decide about proposals " +
 				"approves, asks or rejects, but not about their own; " +
-				"with ops_digest only of the ops that they have read; everybody who may propose comments. An admin may override, with a reason: then it can be applied " +
+				"with ops_digest only of the ops that they have read; everybody who may propose " +
+				"comments. An admin may override, with a reason: then it can be applied " +
 				"without its approvals. When the ops change, what was said of others no longer counts.",
 			handler: with(reviewProposal),
 			body: &payload{media: mediaJSON, body: typeOf[reviewRequest](), samples: []sample{

@@ -153,7 +153,7 @@ func (c *call) authenticate() error {
 	if err != nil {
 		return err
 	}
-	if name := c.r.Header["Tenet-Agent"]; len(name) > 0 && name[0] != "" && !caller.Agent {
+	if c.r.Header["Tenet-Agent"] != nil && !caller.Agent { // even where its name is a variable that is not set
 		less := *caller // shared by all calls
 		less.Agent = true
 		caller = &less

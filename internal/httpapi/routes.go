@@ -39,7 +39,7 @@ func (l *collection) readRoutes() []*route {
 			handler: l.lists(),
 			answers: []answer{{
 				status: http.StatusOK, text: "A page", body: pageType(l.kind), sample: examplePage(l.kind),
-				heads: append(heads, "Link", "ETag", "Tenet-Position"),
+				heads: append(heads, "Link", "ETag", "Tenet-Position", lackingHeader),
 			}, notModified()},
 			refusals: missing,
 		},

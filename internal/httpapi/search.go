@@ -40,7 +40,7 @@ func (h *Handler) searchRoutes() []*route {
 		handler: collecting(findDocuments),
 		answers: []answer{
 			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag",
-				"Tenet-Position", "Link", labelHeader, confidentialHeader),
+				"Tenet-Position", "Link", lackingHeader, labelHeader, confidentialHeader),
 			notModified(),
 		},
 		refusals: []int{http.StatusNotFound},
@@ -196,7 +196,7 @@ type hits struct {
 	LeftOut       []knowledge.LeftOut    `json:"left_out" doc:"The words that played no part, with the reason"`
 	SearchedFor   []knowledge.Correction `json:"searched_for" doc:"Words that no document has, and those that were looked for in their place; literal=true looks for what was typed"`
 	AlsoSearched  []knowledge.Equivalent `json:"also_searched_for" doc:"Words of the question for which others were looked for too, which count for less: abbreviations, names of the same thing, English words for those of other languages; none with literal=true"`
-	Suggestions   []string               `json:"suggestions" doc:"What may have been meant: words that are similar to those not found, with literal; and where nothing matches, conditions such as tag:security for tag:securty"`
+	Suggestions   []string               `json:"suggestions" doc:"What may have been meant: words that are similar to those not found, with literal or where PostgreSQL itself is searched; and where nothing matches, conditions such as tag:security for tag:securty"`
 	UnknownFields []string               `json:"unknown_fields" doc:"What stands before a colon in the question and is no field: it was looked for as a word"`
 	Facets        []knowledge.FacetCount `json:"facets,omitempty" doc:"With facets=true: how many hits have which value, the most frequent twenty of each"`
 	Next          string                 `json:"next,omitempty" doc:"The cursor of the next page; none on the last"`

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"time"
@@ -16,7 +17,7 @@ const tokensPath = "/api/v1/tokens" //nolint:gosec // an address
 type tokenRequest struct {
 	PrincipalID string         `json:"principal_id" doc:"Its id; that of a revoked one is free" example:"ci-payments"`
 	Name        string         `json:"name,omitempty" doc:"The name to show: the id when left out"`
-	Role        string         `json:"role,omitempty" doc:"What it may do: viewer when left out" enum:"viewer,contributor,maintainer,admin"`
+	Role        string         `json:"role,omitempty" doc:"What it may do: viewer when left out, contributor of an agent" enum:"viewer,contributor,maintainer,admin"`
 	Agent       bool           `json:"agent,omitempty" doc:"True for a program that decides by itself"`
 	Expiry      knowledge.Time `json:"expiry,omitzero" doc:"When the token expires; null or left out for never" example:"2027-01-31T12:00:00Z"`
 }
@@ -109,7 +110,7 @@ func issueToken(c *call, _ *noParams) error {
 	if err := f.err(false); err != nil {
 		return err
 	}
-	p, token, err := access.NewPrincipal(ask.PrincipalID, ask.Role)
+	p, token, err := access.NewPrincipal(ask.PrincipalID, cmp.Or(ask.Role, access.RoleOf(ask.Agent)))
 	if err != nil {
 		return err
 	}

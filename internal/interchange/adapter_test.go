@@ -247,6 +247,27 @@ func TestAWholeFileOfAnotherTakesItsPlace(t *testing.T) {
 	}
 }
 
+func TestALineThatOnlyIncludesWhatIsImportedTooIsTakenOut(t *testing.T) {
+	items := readItems(t, map[string]string{
+		"CLAUDE.md": "# Pay\n\nTest first.\n\n@AGENTS.md\n- @docs/style.md\n@docs/gone.md\n@LICENSE.md\n\n" +
+			"```\n@AGENTS.md\n```\n\nSee @docs/style.md for more.\n",
+		"AGENTS.md": "# All\n\nx\n", "docs/style.md": "# Style\n\nx\n", "LICENSE.md": "Mine.\n",
+		"web/CLAUDE.md": "@../AGENTS.md\n@../docs/style.md\n",
+	})
+	want := "# Pay\n\nTest first.\n\n@docs/gone.md\n@LICENSE.md\n\n```\n@AGENTS.md\n```\n\nSee @docs/style.md for more."
+	if got := items["CLAUDE.md"].Entries[0].Doc.(*knowledge.Rule).Description; got != want {
+		t.Errorf("the rule says %q, want %q", got, want)
+	}
+	notes := strings.Join(items["CLAUDE.md"].Notes, "\n")
+	if !strings.Contains(notes, "@docs/gone.md is not there") ||
+		!strings.Contains(notes, "@LICENSE.md is not imported") {
+		t.Errorf("notes of what stays: %q", notes)
+	}
+	if got := items["web/CLAUDE.md"].Skipped; !strings.Contains(got, "only brings in other files") {
+		t.Errorf("a file of includes alone is skipped with %q", got)
+	}
+}
+
 func TestWhatTenetWroteIsNotReadAgain(t *testing.T) {
 	items := readItems(t, map[string]string{
 		"AGENTS.md":     "# Ours\n\nx\n\n<!-- tenet:begin acme -->\n# Synced\n<!-- tenet:end -->\n\nMore.\n",

@@ -289,8 +289,9 @@ func fileAdapters() []Adapter {
 func templateAdapters() []Adapter {
 	one := func(name, target string, args Arguments, source string, paths ...string) Adapter {
 		return Adapter{
-			Name: name, Target: target, Kind: knowledge.KindTemplate, Format: FormatPrompt, Place: AtFolder, Paths: paths, Arguments: args,
-			Means: Meaning{Default: manual, Describes: "description"}, Checked: "2026-11", Source: source,
+			Name: name, Target: target, Kind: knowledge.KindTemplate, Format: FormatPrompt, Place: AtFolder, Paths: paths,
+			Arguments: args,
+			Means:     Meaning{Default: manual, Describes: "description"}, Checked: "2026-11", Source: source,
 		}
 	}
 	form := one(adapterIssueForm, "github", ArgumentsNone,
@@ -300,7 +301,8 @@ func templateAdapters() []Adapter {
 		".forgejo/ISSUE_TEMPLATE/*.yml", ".forgejo/ISSUE_TEMPLATE/*.yaml")
 	issue := one("github-issue", "github", ArgumentsNone,
 		"https://docs.github.com/en/communities/using-templates-to-encourage-useful-issues-and-pull-requests",
-		".github/ISSUE_TEMPLATE/**/*.md", ".gitlab/issue_templates/**/*.md", ".gitea/ISSUE_TEMPLATE/**/*.md", ".forgejo/ISSUE_TEMPLATE/**/*.md",
+		".github/ISSUE_TEMPLATE/**/*.md", ".gitlab/issue_templates/**/*.md", ".gitea/ISSUE_TEMPLATE/**/*.md",
+		".forgejo/ISSUE_TEMPLATE/**/*.md",
 		"ISSUE_TEMPLATE/*.md", "ISSUE_TEMPLATE.md")
 	issue.Means.Describes = "about"
 	return []Adapter{
@@ -311,18 +313,24 @@ func templateAdapters() []Adapter {
 			"PULL_REQUEST_TEMPLATE/*.md", "PULL_REQUEST_TEMPLATE.md", "pull_request_template.txt"),
 		one("copilot-prompts", "copilot", ArgumentsInput, "https://code.visualstudio.com/docs/copilot/customization/prompt-files",
 			".github/prompts/**/*.prompt.md", "**/*.prompt.md"),
-		one("claude-commands", "claude", ArgumentsDollar, "https://code.claude.com/docs/en/slash-commands", ".claude/commands/**/*.md"),
-		one("codex-prompts", "codex", ArgumentsNamed, "https://developers.openai.com/codex/custom-prompts", ".codex/prompts/**/*.md"),
-		one("cursor-commands", "cursor", ArgumentsNone, "https://cursor.com/docs/agent/chat/commands", ".cursor/commands/**/*.md"),
+		one("claude-commands", "claude", ArgumentsDollar, "https://code.claude.com/docs/en/slash-commands",
+			".claude/commands/**/*.md"),
+		one("codex-prompts", "codex", ArgumentsNamed, "https://developers.openai.com/codex/custom-prompts",
+			".codex/prompts/**/*.md"),
+		one("cursor-commands", "cursor", ArgumentsNone, "https://cursor.com/docs/agent/chat/commands",
+			".cursor/commands/**/*.md"),
 		one("opencode-commands", "opencode", ArgumentsDollar, "https://opencode.ai/docs/commands/",
 			".opencode/commands/**/*.md", ".opencode/command/**/*.md"),
 		one("factory-commands", "factory", ArgumentsDollar, "https://docs.factory.ai/cli/configuration/custom-slash-commands",
 			".factory/commands/**/*.md"),
-		one("augment-commands", "augment", ArgumentsDollar, "https://docs.augmentcode.com/cli/custom-commands", ".augment/commands/**/*.md"),
-		one("qwen-commands", "qwen", ArgumentsBraces, "https://qwenlm.github.io/qwen-code-docs/", ".qwen/commands/**/*.md"),
+		one("augment-commands", "augment", ArgumentsDollar, "https://docs.augmentcode.com/cli/custom-commands",
+			".augment/commands/**/*.md"),
+		one("qwen-commands", "qwen", ArgumentsBraces, "https://qwenlm.github.io/qwen-code-docs/",
+			".qwen/commands/**/*.md"),
 		one(adapterTOML, "gemini", ArgumentsBraces, "https://geminicli.com/docs/cli/custom-commands/",
 			".gemini/commands/**/*.toml", ".qwen/commands/**/*.toml"),
-		one("roo-commands", "roo", ArgumentsNone, "https://docs.roocode.com/features/slash-commands", ".roo/commands/**/*.md"),
+		one("roo-commands", "roo", ArgumentsNone, "https://docs.roocode.com/features/slash-commands",
+			".roo/commands/**/*.md"),
 		one("continue-prompts", "continue", ArgumentsBraces, "https://docs.continue.dev/customize/deep-dives/prompts",
 			".continue/prompts/**/*.md", ".continue/prompts/**/*.prompt"),
 		one("windsurf-workflows", "windsurf", ArgumentsNone, "https://docs.windsurf.com/windsurf/cascade/workflows",
@@ -331,9 +339,11 @@ func templateAdapters() []Adapter {
 			".agents/workflows/**/*.md", ".agent/workflows/**/*.md"),
 		one("cline-workflows", "cline", ArgumentsNone, "https://docs.cline.bot/features/slash-commands/workflows",
 			".clinerules/workflows/**/*.md", ".cline/workflows/**/*.md"),
-		one("kilo-workflows", "kilo", ArgumentsNone, "https://kilo.ai/docs/customize/workflows", ".kilocode/workflows/**/*.md"),
+		one("kilo-workflows", "kilo", ArgumentsNone, "https://kilo.ai/docs/customize/workflows",
+			".kilocode/workflows/**/*.md"),
 		one("junie-commands", "junie", ArgumentsDollar, "https://junie.jetbrains.com/docs/", ".junie/commands/**/*.md"),
-		one("rulesync-commands", "rulesync", ArgumentsDollar, "https://github.com/dyoshikawa/rulesync", ".rulesync/commands/**/*.md"),
+		one("rulesync-commands", "rulesync", ArgumentsDollar, "https://github.com/dyoshikawa/rulesync",
+			".rulesync/commands/**/*.md"),
 	}
 }
 

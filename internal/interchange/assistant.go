@@ -47,7 +47,7 @@ func (r *reader) practice(f *file, fm *frontMatter, body string) *knowledge.Prac
 	var guide string
 	d.Title, guide = fitTitle(f, title, body, fm)
 	if summary == "" {
-		summary = firstParagraph(body)
+		summary = orElse(decisionOf(body), firstParagraph(body))
 	}
 	d.Description = described(f, summary, d.Title)
 	d.ImplementationGuide = guide
@@ -148,7 +148,7 @@ func titleOf(f *file, fm *frontMatter, body, summary string) string {
 		}
 		return name
 	}
-	return humanName(name)
+	return humanName(strings.TrimSuffix(name, ".txt"))
 }
 
 // ownName returns the name that a file gives itself as a title. A name in the form of an id is written as words, by the

@@ -151,8 +151,8 @@ func readTable(f *file) (*table, error) {
 			row.separators += n
 		}
 		if len(fields) != len(header) {
-			row.err = fmt.Errorf("%d fields where the header has %d: is a text with commas not in quotes?",
-				len(fields), len(header))
+			row.err = fmt.Errorf("%s where the header has %d: is a text with commas not in quotes?",
+				knowledge.Count(len(fields), "field", "fields"), len(header))
 		}
 		t.rows = append(t.rows, row)
 	}
@@ -160,7 +160,8 @@ func readTable(f *file) (*table, error) {
 		return nil, nothing("a table without rows")
 	}
 	if n := t.unnamed(); n > 0 {
-		f.note("%d values stand in columns without a name: left out", n)
+		f.note("%s: left out", knowledge.Count(n, "value stands in a column without a name",
+			"values stand in columns without a name"))
 	}
 	return t, nil
 }

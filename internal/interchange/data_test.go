@@ -187,7 +187,7 @@ func exportHistory(t *testing.T, m *memory) []byte {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
+	if err := w.Close(nil); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

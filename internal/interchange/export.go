@@ -54,6 +54,15 @@ func Markdown(d knowledge.Document) (File, error) {
 	return File{}, fmt.Errorf("export %s: it holds a text that front matter can't: use JSON lines", key)
 }
 
+// MarkConfidential adds a comment to a file of a document, which says the confidential category that it tells of.
+func (f *File) MarkConfidential(category string) {
+	mark := []byte("# confidential: " + category + "\n")
+	if rest, ok := bytes.CutPrefix(f.Data, []byte("---\n")); ok {
+		mark, f.Data = append([]byte("---\n"), mark...), rest
+	}
+	f.Data = append(mark, f.Data...)
+}
+
 func assemble(head []byte, body string) []byte {
 	var b bytes.Buffer
 	b.WriteString("---\n")

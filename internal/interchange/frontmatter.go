@@ -24,12 +24,13 @@ var tightKey = compiled(`^(description|globs|alwaysApply|applyTo|title|name|tags
 // (globs: **/*.ts), and sometimes has no end: what can be read is read, and noted.
 func splitFrontMatter(text string) (*frontMatter, string) {
 	fm := &frontMatter{values: map[string]any{}, raw: map[string]string{}}
-	start := text
+	start, above := text, 1
 	for line := range strings.Lines(text) {
 		if strings.TrimSpace(line) != "" {
 			break
 		}
 		start = start[len(line):]
+		above++
 	}
 	first, rest, _ := strings.Cut(start, "\n")
 	if strings.TrimRight(first, " \t") != "---" {
@@ -56,7 +57,7 @@ func splitFrontMatter(text string) (*frontMatter, string) {
 		head, body = cutOpenHead(head)
 		fm.notes = append(fm.notes, "the front matter has no closing ---: taken to end where its keys end")
 	}
-	fm.parse(head)
+	fm.parse(head, above)
 	return fm, body
 }
 
@@ -87,11 +88,12 @@ func cutOpenHead(lines []string) (head []string, body string) {
 	return lines[:n], strings.Join(lines[n:], "\n")
 }
 
-func (fm *frontMatter) parse(head []string) {
+// parse reads the lines of front matter, above which others stand in the file.
+func (fm *frontMatter) parse(head []string, above int) {
 	for _, c := range chunks(head) {
 		fm.raw[c.key] = c.value
 	}
-	docs, err := parseYAML(strings.Join(head, "\n"))
+	docs, err := parseYAML(strings.Repeat("\n", above) + strings.Join(head, "\n")) // so that lines count as in the file
 	if err == nil && len(docs) == 1 {
 		if m, ok := docs[0].value.(map[string]any); ok {
 			fm.values = m

@@ -333,7 +333,7 @@ func TestAnExportWithoutHistoryHoldsTheDocuments(t *testing.T) {
 	if err := w.Change(&m.log[0]); err == nil {
 		t.Error("an export without history takes a change")
 	}
-	if err := w.Close(); err != nil {
+	if err := w.Close(nil); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "docs.jsonl")

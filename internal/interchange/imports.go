@@ -14,6 +14,7 @@ const maxHops = 5
 
 var (
 	importMark = compiled(`(?:^|[\s(])@([^\s()` + "`" + `]+)`)
+	importLine = compiled(`^\s*(?:[-*+]\s+)?@([^\s()` + "`" + `]+)\s*$`)
 	codeSpan   = compiled("`[^`]*`")
 
 	kiroReference = compiled(`#\[\[file:([^\]]+)\]\]`)
@@ -32,6 +33,109 @@ func importsOf(text string) []string {
 			p := strings.TrimRight(m[1], ".,;:!?\"'*_")
 			if p != "" && !slices.Contains(out, p) {
 				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// withoutImports returns a text without the lines that only include a file, where take says so of its path.
+func withoutImports(body string, take func(p string) bool) string {
+	var out strings.Builder
+	var f fence
+	for line := range strings.Lines(body) {
+		if !f.inside(strings.TrimSuffix(line, "\n")) {
+			if m := importLine().FindStringSubmatch(line); m != nil && take(m[1]) {
+				continue
+			}
+		}
+		out.WriteString(line)
+	}
+	return trimBlankLines(out.String())
+}
+
+// ownTexts returns a text without the lines that include what is imported too: it is a document of its own, and in
+// another repository the line would mean another file or none.
+func (r *reader) ownTexts(f *file, body string) string {
+	if a, _ := adapterFor(f.path); a == nil || !a.Imports || r.s.single {
+		return body
+	}
+	known := map[string]bool{} // a text may name one file on every line
+	return withoutImports(body, func(p string) bool {
+		if taken, asked := known[p]; asked {
+			return taken
+		}
+		at, ok := resolve(f.path, p)
+		taken := ok && takes(r, at)
+		known[p] = taken
+		if !taken && looksLikePath(p) && r.missing(f.path, p) == "" {
+			f.note("@%s is not imported: its line stays", shortQuote(p))
+		}
+		return taken
+	})
+}
+
+// takes reports whether a text that is included becomes a document of its own.
+func takes(r *reader, at string) bool {
+	format := nameFormat(at)
+	switch path.Ext(strings.ToLower(at)) {
+	case ".md", ".mdc", ".mdx", ".markdown":
+	default:
+		return false
+	}
+	wanted := r.s.o.Format
+	if !r.paths[at] || format == skipName || r.overridden(at) || wanted != "" && !fits(format, wanted) {
+		return false
+	}
+	data, err := r.s.tree.read(at)
+	if err != nil {
+		return false
+	}
+	text, err := cleanText(data)
+	if err != nil {
+		return false
+	}
+	_, body := splitFrontMatter(text)
+	return strings.TrimSpace(body) != "" && pointer(body) == ""
+}
+
+// BroughtIn returns the assistants that read a file of a work tree only because their own files include it, by its
+// path. The function read returns a file's text. Besides those at the top of the tree, files names those that may
+// include others.
+func BroughtIn(files []string, read func(p string) (string, bool)) map[string][]string {
+	type hop struct {
+		path, target string
+		depth        int
+	}
+	var todo []hop
+	for i := range adapters() {
+		a := &adapters()[i]
+		for _, p := range a.Paths {
+			if a.Imports && !strings.Contains(p, "*") {
+				todo = append(todo, hop{p, a.Target, 0})
+			}
+		}
+	}
+	for _, p := range files {
+		if a, _ := adapterFor(p); a != nil && a.Imports {
+			todo = append(todo, hop{p, a.Target, 0})
+		}
+	}
+	out := map[string][]string{}
+	for ; len(todo) > 0; todo = todo[1:] {
+		h := todo[0]
+		text, ok := read(h.path)
+		if !ok {
+			continue
+		}
+		for _, p := range importsOf(text) {
+			at, inside := resolve(h.path, p)
+			if !inside || slices.Contains(out[at], h.target) {
+				continue
+			}
+			out[at] = append(out[at], h.target)
+			if h.depth < maxHops {
+				todo = append(todo, hop{at, h.target, h.depth + 1})
 			}
 		}
 	}
@@ -77,7 +181,7 @@ func (r *reader) findImports() {
 			continue
 		}
 		for _, p := range importsOf(text) {
-			at, ok := r.resolve(h.path, p)
+			at, ok := resolve(h.path, p)
 			if !ok || !r.paths[at] {
 				continue
 			}
@@ -96,7 +200,7 @@ func (r *reader) findImports() {
 }
 
 // resolve returns the path in the tree that an import of a file names; false for one that lies elsewhere.
-func (r *reader) resolve(from, p string) (string, bool) {
+func resolve(from, p string) (string, bool) {
 	if strings.HasPrefix(p, "~") || strings.HasPrefix(p, "/") {
 		return "", false
 	}
@@ -137,7 +241,7 @@ func (r *reader) missing(from, p string) string {
 	if !looksLikePath(p) {
 		return ""
 	}
-	at, inside := r.resolve(from, p)
+	at, inside := resolve(from, p)
 	switch {
 	case strings.HasPrefix(p, "~"):
 		return "is a file of one person: it is not brought in"

@@ -60,6 +60,7 @@ type Item struct {
 	Notes   []string // what a person may want to know: what was repaired, guessed or left out
 	Skipped string   // why the file holds nothing to import; no fault
 	Err     error    // why the whole file is refused
+	Edited  bool     // somebody has edited what tenet wrote into it, and that is not imported
 	// kept is true for a file that was not read: its earlier documents are not pruned.
 	kept bool
 }

@@ -40,7 +40,12 @@ type trailer struct {
 	// Sum is the beginning of the SHA-256 of all lines before it, in an export with history. It is short, so that
 	// older programs know the line for the last one.
 	Sum string `json:"sum,omitempty"`
+	// Confidential are the confidential categories of what the export holds.
+	Confidential []string `json:"confidential,omitempty"`
 }
+
+// maxTrailer is the length at most of a trailer, by which older programs know the line for the last one.
+const maxTrailer = 256
 
 // sumDigits is the length of a trailer's sum.
 const sumDigits = 12
@@ -101,11 +106,15 @@ func (w *Writer) line(v any) error {
 	return nil
 }
 
-// Close writes the last line, without which an export counts as cut off, and flushes. It does not close what is below.
-func (w *Writer) Close() error {
-	end := trailer{End: true, Lines: w.lines, Gaps: w.gaps}
+// Close writes the last line, without which an export counts as cut off, and flushes. The line names the confidential
+// categories of what the export holds; where they are too many for it, how many. It does not close what is below.
+func (w *Writer) Close(confidential []string) error {
+	end := trailer{End: true, Lines: w.lines, Gaps: w.gaps, Confidential: confidential}
 	if w.h.History {
 		end.Sum = shortSum(w.sum)
+	}
+	if text, err := json.Marshal(end); err == nil && len(text) > maxTrailer {
+		end.Confidential = []string{knowledge.Count(int64(len(confidential)), "category", "categories")}
 	}
 	if err := w.line(end); err != nil {
 		return err
@@ -279,7 +288,7 @@ func exportLines(r io.Reader, check func(*trailer) error) iter.Seq2[line, error]
 }
 
 func asTrailer(data []byte) *trailer {
-	if len(data) > 256 || !bytes.HasPrefix(data, []byte(`{"end"`)) {
+	if len(data) > maxTrailer || !bytes.HasPrefix(data, []byte(`{"end"`)) {
 		return nil
 	}
 	var t trailer

@@ -320,9 +320,9 @@ func rulesIn(f *file, d yamlValue) ([]foundRule, bool) {
 			return []foundRule{genericRule(v, d.line)}, true
 		}
 		if rules, ok := v["rules"].(map[string]any); ok {
-			return namedRules(f, rules, childNode(n, "rules"))
+			return namedRules(f, rules, childNode(n, "rules"), true)
 		}
-		return namedRules(f, v, n)
+		return namedRules(f, v, n, false)
 	}
 	return nil, false
 }
@@ -359,8 +359,9 @@ func graded(list []any) bool {
 	})
 }
 
-// namedRules reads a map from ids to rules. At least one of them has a severity and something to say.
-func namedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
+// namedRules reads a map from ids to rules. At least one of them has a severity and something to say: then every entry
+// is meant to be one, but for settings that stand beside them if the map holds more than rules (all is false).
+func namedRules(f *file, m map[string]any, n *yaml.Node, all bool) ([]foundRule, bool) {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(m)), func(v any) bool {
 		one, _ := v.(map[string]any)
 		_, known := severity(pick(one, "severity", "level"))
@@ -371,12 +372,16 @@ func namedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	var out []foundRule
 	for _, name := range keysInOrder(m, n) {
 		one, ok := m[name].(map[string]any)
-		if !ok || !halfRule(one) && pick(one, append(textKeys(), "title")...) == "" {
+		ok = ok || m[name] == nil
+		if !all && (!ok || besideRules(name)) {
 			f.note("line %d: %s is no rule: passed over", keyLineOf(n, name), shortQuote(name))
 			continue
 		}
 		y := genericRule(one, keyLineOf(n, name))
 		y.listed = true
+		if !ok {
+			y.ident, y.err = name, fmt.Errorf("%s is no rule: want a title and a description", shortQuote(name))
+		}
 		if y.ident == "" {
 			y.ident = name
 			if y.err != nil {
@@ -388,6 +393,13 @@ func namedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 		out = append(out, y)
 	}
 	return out, true
+}
+
+// besideRules reports whether a key beside rules names settings for all of them.
+func besideRules(name string) bool {
+	return strings.HasPrefix(name, "x-") || strings.HasPrefix(name, ".") || slices.Contains([]string{
+		"common", "config", "default", "defaults", "globals", "info", "meta", "metadata", "options", "settings", "variables",
+	}, strings.ToLower(name))
 }
 
 // contentNode returns what a document's node holds.

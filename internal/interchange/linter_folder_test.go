@@ -133,7 +133,7 @@ func TestNoEntryOfALinterIsLostInSilence(t *testing.T) {
 			path: "t.csv", text: "id,title,severity,,\nA,T,high,,\n,,,,\n , ,,,\n",
 		},
 		"values in a column without a name": {
-			path: "t.csv", text: "id,title,severity,\nA,T,high,important\n", note: "1 values stand in columns without a name",
+			path: "t.csv", text: "id,title,severity,\nA,T,high,important\n", note: "1 value stands in a column without a name",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

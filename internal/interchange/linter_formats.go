@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"tenet/internal/knowledge"
 )
 
 // falcoList reports whether a list is one of Falco's rules, macros and lists.
@@ -50,7 +52,7 @@ func falcoRules(f *file, list []any, n *yaml.Node) []foundRule {
 		out = append(out, y)
 	}
 	if others > 0 {
-		f.note("%d macros, lists and additions are no rules: passed over", others)
+		f.note("%s of macros, lists and additions: no rules, passed over", knowledge.Count(others, "entry", "entries"))
 	}
 	return out
 }

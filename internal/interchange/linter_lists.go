@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"tenet/internal/knowledge"
 )
 
 // publishedRules reads the list that a linter prints of its own rules: `ruff rule --all --output-format json`, and
@@ -357,7 +359,7 @@ func editorConfig(f *file) ([]foundRule, error) {
 		return nil, nothing("settings of editors, and no list of rules: want dotnet_diagnostic.ID.severity")
 	}
 	if others > 0 {
-		f.note("%d other settings are no rules: passed over", others)
+		f.note("%s: passed over", knowledge.Count(others, "other setting is no rule", "other settings are no rules"))
 	}
 	return found, nil
 }

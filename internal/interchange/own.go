@@ -135,7 +135,7 @@ func (r *reader) json(f *file) ([]Entry, error) {
 	switch text[0] {
 	case '[':
 		if err := json.Unmarshal([]byte(text), &list); err != nil {
-			return nil, jsonFault(err)
+			return nil, jsonFaultIn(f.text, err)
 		}
 	case '{':
 		var o struct {
@@ -148,7 +148,7 @@ func (r *reader) json(f *file) ([]Entry, error) {
 		}
 		var whole json.RawMessage
 		if err := json.Unmarshal([]byte(text), &whole); err != nil {
-			return nil, jsonFault(err)
+			return nil, jsonFaultIn(f.text, err)
 		}
 		list = []json.RawMessage{whole}
 	default:

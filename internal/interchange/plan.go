@@ -42,6 +42,7 @@ type Step struct {
 	Versions int      // of a document of an export with history, how many are written
 	Invalid  []string // faults of a document of the export that is taken all the same, where the options say so
 	Version  int64    // the version that is there now; 0 for none
+	Edited   bool     // of a file, that somebody has edited what tenet wrote into it: the edit is not imported
 
 	doc  knowledge.Document // what to write, nil for none and for history
 	was  knowledge.Document // what is there now, of a change
@@ -146,7 +147,7 @@ func (p *Plan) Add(s *Source) error {
 }
 
 func (p *Plan) item(s *Source, it Item) error {
-	base := Step{Source: s.name, Path: it.Path, Format: it.Format, Notes: it.Notes}
+	base := Step{Source: s.name, Path: it.Path, Format: it.Format, Notes: it.Notes, Edited: it.Edited}
 	if base.Outcome, base.Reason = it.fate(); base.Outcome != "" {
 		p.steps = append(p.steps, base)
 		return nil
@@ -369,8 +370,8 @@ func (p *Plan) foreignChange(st *Step, d, current knowledge.Document) error {
 	if !ok || before.source != now.source {
 		if !p.o.Overwrite {
 			st.Outcome = Refused
-			st.Reason = fmt.Sprintf("%s is there and did not come from this source: name another source, or "+
-				"overwrite it", d.Key())
+			st.Reason = fmt.Sprintf("%s is there and did not come from this source: name another source "+
+				"(--source), or overwrite it (--overwrite)", d.Key())
 			st.was = current
 			return nil
 		}
@@ -411,8 +412,8 @@ func (p *Plan) foreignChange(st *Step, d, current knowledge.Document) error {
 		return nil
 	case edited && now.digest != before.digest && now.digest != asImported && !p.o.Overwrite:
 		st.Outcome = Refused
-		st.Reason = "edited in tenet since it was imported, and now in its source too: overwrite it, or take the " +
-			"edit over there"
+		st.Reason = "edited in tenet since it was imported, and now in its source too: --overwrite takes the " +
+			"source's text; to keep the edit, make it in the source too"
 		return nil
 	}
 	return st.ownChange(d, current)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"tenet/internal/knowledge"
 )
@@ -45,6 +46,8 @@ type file struct {
 	text  string
 	notes []string
 	ours  bool // a part of it was written by tenet
+	// edited is true if somebody has edited that part.
+	edited bool
 }
 
 func (f *file) note(format string, args ...any) {
@@ -53,7 +56,8 @@ func (f *file) note(format string, args ...any) {
 
 func (f *file) noteSeparators(n int) {
 	if n > 0 {
-		f.note("%d separators (control characters) were taken out of the text", n)
+		f.note("%s taken out of the text", knowledge.Count(n, "separator (a control character) was",
+			"separators (control characters) were"))
 	}
 }
 
@@ -129,7 +133,7 @@ func (r *reader) read(it *Item, format Format) {
 		f.text, n = withoutSeparators(text)
 		f.noteSeparators(n)
 	}
-	defer func() { it.Notes = append(it.Notes, f.notes...) }()
+	defer func() { it.Notes, it.Edited = append(it.Notes, f.notes...), f.edited }()
 	switch format {
 	case FormatRuleYAML:
 		it.Entries, it.Err = r.ruleYAML(f)
@@ -195,8 +199,15 @@ func (r *reader) markdown(f *file, format Format) (Format, Entry, error) {
 			return format, Entry{}, nothing("it only points at %s%s", shortQuote(target), why)
 		}
 		r.noteImports(f, body)
+		whole := body
+		if body = r.ownTexts(f, body); body == "" && whole != "" && len(fm.values) == 0 {
+			return format, Entry{}, nothing("it only brings in other files, which are imported by themselves")
+		}
 	}
 	if body == "" && len(f.text) > 0 && f.ours {
+		if f.edited {
+			return format, Entry{}, nothing(editedOwn)
+		}
 		return format, Entry{}, nothing("it holds only what tenet wrote into it")
 	}
 	if body == "" && len(fm.values) == 0 {
@@ -242,29 +253,6 @@ func (r *reader) overridden(p string) bool {
 		!r.s.single
 }
 
-// Marks around what tenet writes into a file that has other parts.
-const (
-	ownBegin = "<!-- tenet:begin"
-	ownEnd   = "<!-- tenet:end -->"
-)
-
-// withoutOwnPart returns a text without the part that tenet wrote into it: that is imported already, as what it was
-// made of.
-func (r *reader) withoutOwnPart(f *file, body string) string {
-	before, rest, found := strings.Cut(body, ownBegin)
-	if !found {
-		return body
-	}
-	_, after, found := strings.Cut(rest, ownEnd)
-	if !found {
-		f.note("%s has no %s: read as it stands", ownBegin, ownEnd)
-		return body
-	}
-	f.ours = true
-	f.note("the part that tenet wrote was left out")
-	return trimBlankLines(before) + "\n\n" + trimBlankLines(after)
-}
-
 // pointer returns the target of a file whose only content is "@OTHER.md", or "".
 func pointer(body string) string {
 	body = strings.TrimSpace(body)
@@ -300,8 +288,7 @@ func (r *reader) category(f *file, own string) string {
 	return "imported"
 }
 
-// importedFrom is the key of extra that says where a document came from.
-const importedFrom = "imported_from"
+const importedFrom = knowledge.ImportedFrom
 
 // common fills in what rules, practices and templates share, from what is left of the front matter.
 func (r *reader) common(f *file, c *knowledge.Common, fm *frontMatter, tags ...string) {
@@ -394,4 +381,15 @@ func jsonFault(err error) error {
 		return fmt.Errorf("not JSON: %s (byte %d)", syntax.Error(), syntax.Offset)
 	}
 	return fmt.Errorf("not JSON: %w", err)
+}
+
+// jsonFaultIn is jsonFault of a text, with the line. Space around the text was not given to the decoder.
+func jsonFaultIn(text string, err error) error {
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok {
+		return jsonFault(err)
+	}
+	begin := len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace))
+	line := 1 + strings.Count(text[:min(len(text), begin+int(syntax.Offset))], "\n")
+	return fmt.Errorf("not JSON: line %d: %s", line, syntax.Error())
 }

@@ -47,6 +47,22 @@ func ImportedFrom(d knowledge.Document, dir string) (name, assistant string, ok 
 	return o.path, assistant, true
 }
 
+// SaysTheSame reports whether the file that a document was imported from has the document's text, as an import would
+// read it. Of a file that holds none or several it can't be told, and counts as true.
+func SaysTheSame(d knowledge.Document, text []byte) bool {
+	o, ok := originOf(d)
+	if !ok {
+		return true
+	}
+	files := &memFiles{list: []treeFile{{path: o.path}}, data: map[string][]byte{o.path: text}}
+	it := newReader(&Source{name: o.source, root: o.path, tree: files, single: true}).item(files.list[0])
+	if it.Err != nil || len(it.Entries) != 1 || it.Entries[0].Doc == nil || it.Entries[0].Key.Kind != d.Key().Kind {
+		return true
+	}
+	all := func(string) bool { return true }
+	return withoutImports(mainText(d), all) == withoutImports(mainText(it.Entries[0].Doc), all)
+}
+
 // originOfTree returns the address of origin of the work tree whose top a folder is, or "".
 func originOfTree(dir string) string {
 	git := filepath.Join(dir, ".git")

@@ -69,8 +69,9 @@ func meansRules(text string) bool {
 }
 
 var (
-	rulesHead    = compiled(`(?m)^(?:rules:|\s*-?\s*(?:id|rule_id):)`)
-	severityLine = compiled(`(?m)^\s*-?\s*(?:severity|message|level):`)
+	rulesHead = compiled(`(?m)^(?:rules:|\s*-?\s*(?:id|rule_id|rule):|[A-Z]\w*/[A-Z]\w*:|extends: *\w+ *$|` +
+		`kind: *(?:ClusterPolicy|Policy|ConstraintTemplate|ValidatingAdmissionPolicy)\b)`)
+	severityLine = compiled(`(?m)^\s*-?\s*(?:severity|message|level|priority|title|desc|Enabled|spec):`)
 )
 
 // foundEntries makes entries of rules. The id of a rule that has one in the file is made of it, however many others

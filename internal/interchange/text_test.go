@@ -1,6 +1,10 @@
 package interchange
 
-import "testing"
+import (
+	"testing"
+
+	"tenet/internal/knowledge"
+)
 
 func TestSeparatorsGoAndWordsStayApart(t *testing.T) {
 	for _, c := range []struct {
@@ -48,6 +52,27 @@ func TestUTF16BecomesUTF8(t *testing.T) {
 		}
 		if got != tc.want || fault != tc.fault {
 			t.Errorf("%s: %q, %q; want %q, %q", name, got, fault, tc.want, tc.fault)
+		}
+	}
+}
+
+func TestARecordOfADecisionIsDescribedByWhatItDecides(t *testing.T) {
+	items := readItems(t, map[string]string{
+		"docs/adr/1.md": "# 1. Round half to even\n\nDate: 2026-03-02\n\n## Status\n\nAccepted\n\n" +
+			"## Context\n\nOff by a cent.\n\n## Decision\n\nWe round half to even, e.g. 2.5 to 2. Nothing else rounds.\n",
+		"docs/adr/2.md": "# Use ULIDs\n\n* Status: accepted\n\n" +
+			"## Context and Problem Statement\n\nIds that sort. Which?\n\n## Decision Outcome\n\nWe do this:\n\n- sort\n",
+		"docs/adr/3.md": "# Keep logs\n\n## Status\n\nProposed\n\n## Context\n\nLogs are lost. Why?\n",
+		"docs/page.md":  "# Page\n\nA first word.\n\n## Decision\n\nNot one.\n",
+	})
+	for path, want := range map[string]string{
+		"docs/adr/1.md": "We round half to even, e.g. 2.5 to 2.",
+		"docs/adr/2.md": "Ids that sort.",
+		"docs/adr/3.md": "Logs are lost.",
+		"docs/page.md":  "A first word.",
+	} {
+		if got := items[path].Entries[0].Doc.(*knowledge.Practice).Description; got != want {
+			t.Errorf("%s is described as %q, want %q", path, got, want)
 		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -19,6 +19,10 @@ func parseTOML(text string) (map[string]any, error) {
 		}
 		return nil, fmt.Errorf("not TOML: %w", err)
 	}
+	m = nil
+	if err := toml.Unmarshal(spelled([]byte(text)), &m); err != nil {
+		return nil, fmt.Errorf("not TOML: %w", err)
+	}
 	for k, v := range m {
 		m[k] = plainTOML(v)
 	}
@@ -28,10 +32,14 @@ func parseTOML(text string) (map[string]any, error) {
 // plainTOML returns a value of TOML as JSON has it.
 func plainTOML(v any) any {
 	switch v := v.(type) {
-	case string, bool, nil:
+	case bool, nil:
 		return v
-	case int64:
-		return json.Number(strconv.FormatInt(v, 10))
+	case string:
+		number, ok := strings.CutPrefix(v, spelledMark)
+		if ok && json.Valid([]byte(number)) {
+			return json.Number(number)
+		}
+		return number
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
@@ -48,11 +56,13 @@ func plainTOML(v any) any {
 	return fmt.Sprint(v)
 }
 
+var tomlRules = compiled(`(?m)^\[\[rules\]\]`)
+
 // ruleTOML reads the rules of a TOML file, in the shapes that YAML has too.
 func (r *reader) ruleTOML(f *file) ([]Entry, error) {
 	m, err := parseTOML(f.text)
 	if err != nil {
-		if r.s.single {
+		if r.s.single || tomlRules().MatchString(f.text) {
 			return nil, err
 		}
 		return nil, nothing("%s", err)

@@ -27,7 +27,7 @@ func parseYAML(text string) ([]yamlValue, error) {
 			return out, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+			return nil, yamlFault(text, err)
 		}
 		budget := maxYAMLNodes
 		v, err := fromYAML(&n, 0, &budget)
@@ -74,6 +74,9 @@ func fromYAML(n *yaml.Node, depth int, budget *int) (any, error) {
 			v, err := fromYAML(c, depth+1, budget)
 			if err != nil {
 				return nil, err
+			}
+			if _, isBool := v.(bool); isBool && !json.Valid([]byte(c.Value)) {
+				v = c.Value // TRUE in a list is a word, such as a tag
 			}
 			list[i] = v
 		}

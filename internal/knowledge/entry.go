@@ -3,15 +3,16 @@ package knowledge
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
 
 // IndexForm is the version of the index format. An index of another version must be rebuilt.
-const IndexForm = 4
+const IndexForm = 5
 
 // rankForm is the version of the ranking.
-const rankForm = 8
+const rankForm = 9
 
 // SearchForm differs between releases that answer a search in different ways: answers that another one has saved are of
 // no use.
@@ -63,12 +64,26 @@ const (
 	markLanguage = "\x02l:"
 	markSeverity = "\x02s:"
 	markID       = "\x02i:"
+	markPath     = "\x02p:"
 )
 
-// An indexer builds entries, one after the other.
+// pathTerm returns the term of a path for the end of it, as roots differ: docs/errors.md for both of them. It returns
+// "" for what is no path of a file in a directory.
+func pathTerm(file string) string {
+	dir, name := path.Split(strings.ToLower(file))
+	name, _, _ = strings.Cut(name, ":") // a line follows
+	dir = path.Base(dir)
+	if strings.LastIndexByte(name, '.') < 1 || dir == "." || dir == "/" {
+		return ""
+	}
+	return clip(markPath + dir + "/" + name)
+}
+
+// An indexer builds an entry.
 type indexer struct {
-	stems  stemmer
+	forms  *forms
 	terms  map[string]*counts
+	room   []counts // of the next terms
 	tongue tongue
 	part   uint8
 	base   uint32
@@ -92,7 +107,14 @@ const (
 
 // NewEntry returns the index entry of a document.
 func NewEntry(doc Document) *Entry {
-	x := &indexer{stems: newStemmer(), terms: make(map[string]*counts, 256)}
+	f := allForms.Get().(*forms) // the pool holds nothing else
+	defer allForms.Put(f)
+	return (&indexer{forms: f}).entry(doc)
+}
+
+// entry makes the entry of a document, the only one of this indexer.
+func (x *indexer) entry(doc Document) *Entry {
+	x.terms = make(map[string]*counts, 256)
 	t := doc.Text()
 	x.tongue = tongueOf(Words(t.Title + " " + head(t.Lead, 2000) + " " + head(t.Body, 2000)))
 	x.scan.emit = x.add
@@ -159,39 +181,17 @@ func (x *indexer) add(p *piece) {
 		x.put(p.text, at)
 		return
 	}
-	word := fold(p.text)
-	x.word(word, at)
-	if also := spelled(p.text); also != "" && also != word {
-		x.word(also, at)
+	tongue := x.tongue
+	if p.words > 1 {
+		tongue = inEnglish
 	}
-	if x.tongue == inEnglish || p.words > 1 {
-		return
-	}
-	mark := x.tongue.mark()
-	first := fold(x.stems.stem(x.tongue, p.text))
-	if first != "" {
-		x.put(mark+first, at)
-	}
-	for _, w := range []string{word, spelled(p.text)} {
-		if s := fold(x.stems.stem(x.tongue, w)); s != "" && s != first {
-			x.put(mark+s, at)
+	for _, f := range x.forms.of(tongue, p.text) {
+		if f.placed {
+			x.put(f.term, at)
+		} else {
+			x.count(f.term)
 		}
 	}
-}
-
-// word adds a word and its English stem. If both are equal it adds only the word, else the stem with positions and the
-// word without.
-func (x *indexer) word(word string, at uint32) {
-	if word == "" { // accents that stand alone
-		return
-	}
-	s := x.stems.stem(inEnglish, word)
-	if s == word {
-		x.put(word, at)
-		return
-	}
-	x.put(stemMark+"e"+s, at)
-	x.count(word)
 }
 
 func (x *indexer) put(term string, at uint32) {
@@ -205,7 +205,10 @@ func (x *indexer) count(term string) *counts {
 	term = clip(term)
 	c := x.terms[term]
 	if c == nil {
-		c = &counts{}
+		if len(x.room) == 0 {
+			x.room = make([]counts, 64)
+		}
+		c, x.room = &x.room[0], x.room[1:]
 		x.terms[strings.Clone(term)] = c
 	}
 	switch x.part {
@@ -226,13 +229,26 @@ func (x *indexer) count(term string) *counts {
 // marks adds the values of filters.
 func (x *indexer) marks(doc Document) {
 	x.part = partTags
-	for _, m := range FilterTerms(doc) {
+	list, common := filterTerms(doc)
+	for _, m := range list {
 		x.terms[m] = &counts{}
+	}
+	if common == nil {
+		return
+	}
+	from, _ := common.Extra[ImportedFrom].(map[string]any)
+	if file, _ := from["path"].(string); file != "" {
+		if term := pathTerm(file); term != "" {
+			x.terms[term] = &counts{where: whereID} // it names the document
+		}
 	}
 }
 
-// FilterTerms returns the terms by which filters find a document.
-func FilterTerms(doc Document) []string {
+// ImportedFrom is the key of extra that says from which source and path a document came.
+const ImportedFrom = "imported_from"
+
+// filterTerms returns the terms by which filters find a document, and what documents share if it has that.
+func filterTerms(doc Document) ([]string, *Common) {
 	key := doc.Key()
 	list := []string{markKind + string(key.Kind), markID + strings.ToLower(key.ID)}
 	add := func(mark, value string) {
@@ -250,7 +266,7 @@ func FilterTerms(doc Document) []string {
 	case *Template:
 		c = &d.Common
 	case *Category:
-		return list
+		return list, nil
 	}
 	add(markCategory, doc.CategoryID())
 	if c != nil {
@@ -261,7 +277,7 @@ func FilterTerms(doc Document) []string {
 			add(markLanguage, l)
 		}
 	}
-	return list
+	return list, c
 }
 
 // maxTerm is the length, in bytes, of the longest term; longer words are cut.

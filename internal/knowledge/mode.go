@@ -19,6 +19,9 @@ type Level struct {
 	// Local is the same for the copies on this machine, mirror and memory, while the primary answers too. The zero
 	// time stands for AsOf.
 	Local Time
+	// Lacking is the number of writes that wait here and that lists and searches lack, since the mirror's disk has no
+	// room for them.
+	Lacking int
 }
 
 // States of a batch.

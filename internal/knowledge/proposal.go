@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -62,6 +63,7 @@ type ProposedOp struct {
 	Verb      Verb           `json:"verb" doc:"What is done" enum:"put,patch,retire,restore"`
 	Kind      string         `json:"kind" doc:"The document's kind" example:"rule"`
 	ID        string         `json:"id" doc:"The document's id" example:"SEC-001"`
+	IfMatch   string         `json:"if_match,omitempty" doc:"The ETag of what the writer saw, in quotes: it names the text too, and stands for if_version" example:"\"3-9f86d081884c\""`
 	IfVersion int64          `json:"if_version" doc:"The version that the writer saw; -1 for a document that is not there yet" minimum:"-1" example:"3"`
 	Document  map[string]any `json:"document,omitempty" doc:"For put: the document"`
 	Patch     map[string]any `json:"patch,omitempty" doc:"For patch: what is merged into it (RFC 7396)"`
@@ -102,6 +104,9 @@ func (p *Proposal) Normalize() {
 		p.ProposalID = id.String()
 	}
 	for i := range p.Ops {
+		if version, _, ok := p.Ops[i].Seen(); ok && p.Ops[i].IfVersion == AnyVersion {
+			p.Ops[i].IfVersion = version
+		}
 		tidyExtra(p.Ops[i].Document)
 		tidyExtra(p.Ops[i].Patch)
 	}
@@ -164,7 +169,13 @@ func (f *faults) proposed(pointer string, o *ProposedOp, seen map[Key]bool) {
 	if len(f.list) > before {
 		return
 	}
+	version, _, tagged := o.Seen()
 	switch {
+	case o.IfMatch != "" && !tagged:
+		f.add(pointer+"/if_match", "%q: want the ETag of a version, in quotes, as in \"3-9f86d081884c\"", o.IfMatch)
+	case tagged && version != o.IfVersion:
+		f.add(pointer+"/if_match", "%s: names another version than if_version, %d: give one of them",
+			o.IfMatch, o.IfVersion)
 	case seen[op.Key]:
 		f.add(pointer, "%s stands there twice", op.Key)
 	case op.Verb.Removes():
@@ -178,6 +189,16 @@ func (f *faults) proposed(pointer string, o *ProposedOp, seen map[Key]bool) {
 		f.op(pointer, &op, false)
 	}
 	seen[op.Key] = true
+}
+
+// Seen returns the version and the sum of the text that the writer saw, if if_match names them.
+func (o *ProposedOp) Seen() (version int64, sum string, ok bool) {
+	tag, quoted := strings.CutPrefix(strings.TrimPrefix(o.IfMatch, "W/"), `"`)
+	tag, ends := strings.CutSuffix(tag, `"`)
+	if !quoted || !ends {
+		return 0, "", false
+	}
+	return ParseTag(tag)
 }
 
 // Op decodes the proposed op. The error is an [*InvalidError].
@@ -298,6 +319,9 @@ func (p *Proposal) ApplyID() BatchID {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:tenet:proposal:"+p.ProposalID+":"+strconv.FormatInt(p.Version,
 		10)))
 }
+
+// MayBeApplyID reports whether a batch may be one that applies a proposal. Other ids are made of time and chance.
+func MayBeApplyID(id BatchID) bool { return id.Version() == 5 }
 
 // SameOps reports whether ops are exactly the ops of the proposal, in their order.
 func (p *Proposal) SameOps(ops []Op) bool {

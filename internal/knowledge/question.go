@@ -52,8 +52,9 @@ type Wish struct {
 	Text  string
 	Whole []int
 	Parts []int
-	weak  bool // a word of questions about anything
-	faint bool // a word of every message, or of the program that failed
+	weak  bool   // a word of questions about anything
+	faint bool   // a word of every message, or of the program that failed
+	from  uint64 // of a path: the slot of what was imported from there
 }
 
 // A Condition is met by one of some slots.
@@ -447,6 +448,10 @@ func (r *questioner) wish(text string, stops bool) {
 	w.faint = r.faint || len(pieces) == 1 && r.q.plain >= pasted && places(pieces[0].text)
 	if len(w.Whole) == 1 && len(pieces) == 1 && !pieces[0].gram {
 		w.Parts = r.compound(pieces[0].text)
+	}
+	if term := pathTerm(slashes(w.Text)); term != "" { // what was imported from there
+		from := r.slot(Slot{Word: w.Text, Words: [][]string{{term}}})
+		w.Whole, w.from = append(w.Whole, from...), maskOf(from)
 	}
 	r.translate(&w)
 	if len(w.Whole)+len(w.Parts) > 0 {

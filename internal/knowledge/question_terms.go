@@ -12,6 +12,9 @@ func (r *questioner) terms(word string, gram bool) []string { return r.q.terms(w
 func (q *Question) terms(word string, gram bool) []string {
 	word = strings.ToLower(word)
 	if gram {
+		if other := otherKana(word); other != "" {
+			return []string{word, other}
+		}
 		return []string{word}
 	}
 	bare := fold(word)
@@ -36,10 +39,60 @@ func (q *Question) terms(word string, gram bool) []string {
 			add(l.mark() + fold(q.stems.stem(l, word)))
 		}
 	}
+	if also := spelled(word); also != "" { // a document may have been written without umlauts
+		add(also)
+		for l := range tongues {
+			add(l.mark() + fold(q.stems.stem(l, also)))
+		}
+	}
 	for _, other := range sameThing()[word] {
 		add(other)
 	}
+	if other := otherNumber(bare); other != "" {
+		add(other)
+	}
 	return list
+}
+
+// kanaApart is the distance between a letter of hiragana and the same one of katakana.
+const kanaApart = 'ァ' - 'ぁ'
+
+// otherKana returns a piece of Japanese that is all in hiragana in katakana, and the other way round: people type names
+// from abroad in either. It returns "" for any other piece.
+func otherKana(piece string) string {
+	hiragana, katakana := false, false
+	other := strings.Map(func(r rune) rune {
+		switch {
+		case 'ぁ' <= r && r <= 'ゖ':
+			hiragana = true
+			return r + kanaApart
+		case 'ァ' <= r && r <= 'ヶ':
+			katakana = true
+			return r - kanaApart
+		case r == 'ー':
+			return r
+		}
+		hiragana, katakana = true, true // another script, or both
+		return r
+	}, piece)
+	if hiragana == katakana {
+		return ""
+	}
+	return other
+}
+
+// otherNumber returns the plural of an abbreviation, or the abbreviation of a plural: cves for cve, cpu for cpus. The
+// stemmer knows only words that have a vowel before the letter that an s follows.
+func otherNumber(word string) string {
+	base, plural := strings.CutSuffix(word, "s")
+	n := len(base)
+	if n < 3 || n > 4 || base == "http" || !ascii(base) || strings.ContainsAny(base[:n-1], "aeiouy") || base[n-1] == 's' {
+		return ""
+	}
+	if plural {
+		return base
+	}
+	return base + "s"
 }
 
 // narrow adds the filters of a query.

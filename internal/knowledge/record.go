@@ -2,9 +2,13 @@ package knowledge
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
+	"strings"
 )
 
 // A Source says where an answer came from.
@@ -31,6 +35,26 @@ type Record struct {
 	Source   Source
 	// Pending is the id of the batch that wrote this version, while it waits in a journal; else zero.
 	Pending BatchID
+}
+
+// sumDigits is how many hex digits of the SHA-256 of a document name its text.
+const sumDigits = 12
+
+// AppendSum appends what names the text of a record beside its version, which comes again for another text in a
+// database that was put back from a backup.
+func (r *Record) AppendSum(b []byte) []byte {
+	sum := sha256.Sum256(r.JSON)
+	return hex.AppendEncode(b, sum[:sumDigits/2])
+}
+
+// ParseTag reads an ETag of a document without quotes that names a version, with the sum of its text or alone.
+func ParseTag(value string) (version int64, sum string, ok bool) {
+	digits, sum, whole := strings.Cut(value, "-")
+	version, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || version <= 0 || whole && len(sum) != sumDigits {
+		return 0, "", false
+	}
+	return version, sum, true
 }
 
 // NewRecord returns the record of a document, which must be normalized and stamped. It does not keep the document.

@@ -100,10 +100,14 @@ func (r *Rule) Rank() int64 { return Rank(severityTier(r.Severity), r.Priority) 
 
 // Text implements [Document].
 func (r *Rule) Text() Text {
+	lead := r.Description
+	if when := r.described(); !strings.Contains(lead, when) {
+		lead = joinText(when, lead)
+	}
 	return Text{
 		Title: r.Title,
 		Tags:  append([]string{r.RuleID, r.Category}, r.Tags...),
-		Lead:  r.Description,
+		Lead:  lead,
 		Body:  joinText(exampleText(r.Examples), exampleText(r.AntiPatterns), r.ViolationsConsequence),
 	}
 }

@@ -24,6 +24,7 @@ const (
 	partWeight  = 0.35 // of the parts of a name that occurs whole in some document
 	nearWeight  = 0.3  // of two adjacent words
 	exactWeight = 0.6  // of a title or id equal to the query, relative to the largest score of the words
+	fromWeight  = 2.0  // of the path that a document was imported from; others may hold it many times
 	formWeight  = 0.06 // of a word in exactly the form of the query
 	alsoWeight  = 0.5  // of each time that something else stands for a word
 	broadWeight = 0.25 // of each time that something broader stands for a word
@@ -49,6 +50,7 @@ type Scorer struct {
 	must   []uint64
 	not    uint64
 	titled uint64
+	from   uint64 // the slots of what was imported from a path
 	whole  uint64 // the wishes whose name occurs in some document
 	total  float64
 	known  float64 // of total, what some document holds
@@ -113,6 +115,7 @@ func (s *Scorer) weigh(documents int, frequency []int) {
 	var common, known []int
 	for i, w := range s.q.Wishes {
 		s.bits[i] = wishBits{maskOf(w.Whole), maskOf(w.Parts)}
+		s.from |= w.from
 		whole, df := 0.0, 0
 		for _, at := range w.Whole {
 			if frequency[at] > 0 {
@@ -307,7 +310,21 @@ func (s *Scorer) Final(sum float32, mask, title uint64, sh Shape) float64 {
 		c = min(1, s.coverage(mask)*s.total/s.known)
 	}
 	score := float64(sum) * (1 - wholeWeight + wholeWeight*c*c)
-	return score + exactWeight*s.exact(title, sh)*s.most()
+	return score + (exactWeight*s.exact(title, sh)+fromWeight*s.named(mask))*s.most()
+}
+
+// named is the share of the paths in a query that a document was imported from.
+func (s *Scorer) named(mask uint64) float64 {
+	if mask&s.from == 0 || s.total == 0 {
+		return 0
+	}
+	sum := 0.0
+	for i, w := range s.q.Wishes {
+		if mask&w.from != 0 {
+			sum += s.lead[i]
+		}
+	}
+	return sum / s.total
 }
 
 // most is about the largest possible score of the words.

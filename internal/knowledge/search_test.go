@@ -314,6 +314,13 @@ func TestSnippetsShowTheWords(t *testing.T) {
 		{"pool", long + "the pool " + long, "", "", []string{"pool"}},
 		{"pool drain", "A pool. " + long + "Drain the pool. " + long, "", "", []string{"Drain", "pool"}},
 		{`"a pool"`, "pool, a pool, pool", "", "pool, a pool, pool", []string{"a pool"}},
+		{`"plan b"`, "plan a, plan b", "", "plan a, plan b", []string{"plan b"}},
+		{`"c++ tests"`, "C++ testing", "", "C++ testing", []string{"C++ testing"}},
+		{`"die größe"`, "Die Grösse und die Groesse", "", "Die Grösse und die Groesse", []string{"Die Grösse", "die Groesse"}},
+		{`"die groesse"`, "Die Größe", "", "Die Größe", []string{"Die Größe"}},
+		{"größe", "Groesse", "", "Groesse", []string{"Groesse"}},
+		{`"drain poo*"`, "drained pools", "", "drained pools", []string{"drained pools"}},
+		{`"testen"`, "getestet", "", "getestet", nil},
 		{"poo*", "pools and Poodles", "", "pools and Poodles", []string{"pools", "Poodles"}},
 		{"testing", "tests are tested", "", "tests are tested", []string{"tests", "tested"}},
 		{"x -pool", "x pool", "", "x pool", []string{"x"}},
@@ -343,14 +350,16 @@ func TestSnippetsShowTheWords(t *testing.T) {
 
 func TestSpellingsAreCloseToWhatWasTyped(t *testing.T) {
 	vocabulary := strings.Fields("accessibility accessible kubernetes feature future flags idempotency postmortem " +
-		"unreachable no-unreachable tests naivete playwright acts a.js config.yaml")
+		"unreachable no-unreachable tests naivete playwright acts a.js config.yaml threat treat nor")
 	for typed, want := range map[string]string{
 		"acessibility": "accessibility", "kuberntes": "kubernetes", "ukbernetes": "kubernetes",
 		"feture": "feature future", "idempotancy": "idempotency",
 		"postmorttem": "postmortem", "unreachabel": "unreachable", "no-unreachabel": "no-unreachable", "tset": "",
 		"tsets": "tests", "naïvte": "naivete", "kubrnts": "kubernetes",
 		"krnetes": "", "accessibility": "",
-		"playwrite": "playwright", //nolint:misspell // on purpose
+		"playwrite": "playwright",   //nolint:misspell // on purpose
+		"treath":    "threat treat", // a letter too many, or at another place
+		"nord":      "",             // no word that every text has
 		"playwri":   "", "a.ts": "", "confg.yaml": "config.yaml",
 	} {
 		s := NewSpelling(typed)

@@ -1,7 +1,9 @@
 package knowledge
 
 import (
+	"iter"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,8 +20,9 @@ type marker struct {
 	terms    map[string]uint64 // the slots that a term matches
 	prefixes []prefixMark
 	phrases  []*Slot
-	slots    []int // of the phrases
-	first    [256]bool
+	slots    []int     // of the phrases
+	first    [256]bool // how those begin
+	starts   [256]bool // how the words of the phrases begin
 	stems    stemmer
 	tongues  bool
 
@@ -53,11 +56,12 @@ func (q *Question) newMarker() *marker {
 	}
 	for i := range q.Slots {
 		s := &q.Slots[i]
+		m.tongues = m.tongues || !ascii(s.Word)
 		if wanted&(1<<i) == 0 || s.Title || strings.HasPrefix(s.Prefix, "\x02") {
 			continue
 		}
 		if len(s.Words) > 1 {
-			m.phrases, m.slots = append(m.phrases, s), append(m.slots, i)
+			m.follow(s, i)
 		} else if s.Prefix != "" {
 			m.prefixes = append(m.prefixes, prefixMark{s.Prefix, 1 << i})
 			m.first[s.Prefix[0]] = true
@@ -66,11 +70,28 @@ func (q *Question) newMarker() *marker {
 		for k := range s.Also {
 			words := s.Also[k].Words
 			if m.learn(words, 1<<i, len(words) == 1); len(words) > 1 {
-				m.phrases, m.slots = append(m.phrases, &Slot{Words: words}), append(m.slots, i)
+				m.follow(&Slot{Words: words}, i)
 			}
 		}
 	}
 	return m
+}
+
+// follow notes a phrase of a slot.
+func (m *marker) follow(phrase *Slot, slot int) {
+	m.phrases, m.slots = append(m.phrases, phrase), append(m.slots, slot)
+	if phrase.Prefix != "" {
+		m.starts[phrase.Prefix[0]] = true
+	}
+	for _, terms := range phrase.Words {
+		for _, t := range terms {
+			if bare := strings.TrimPrefix(t, stemMark); bare == t {
+				m.starts[t[0]] = true
+			} else if len(bare) > 1 { // behind the language
+				m.starts[bare[1]] = true
+			}
+		}
+	}
 }
 
 // learn notes how the words of a slot begin, and with alone that each of its terms stands for it.
@@ -122,14 +143,36 @@ func (m *marker) slotsOf(word string, gram bool) uint64 {
 	if gram {
 		return m.terms[word] | m.beginning(word)
 	}
-	word = clip(fold(word))
-	slots := m.terms[word] | m.beginning(word) | m.terms[inEnglish.mark()+m.stems.stem(inEnglish, word)]
-	if m.tongues || !ascii(word) {
-		for l := inGerman; l < tongues; l++ {
-			slots |= m.terms[l.mark()+m.stems.stem(l, word)]
+	slots := uint64(0)
+	for t := range m.termsOf(word) {
+		slots |= m.terms[t]
+		if t[0] >= ' ' {
+			slots |= m.beginning(t)
 		}
 	}
 	return slots
+}
+
+// termsOf yields the terms that a word of a text may stand under in the index: see [forms.find].
+func (m *marker) termsOf(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, word := range []string{fold(text), spelled(text)} {
+			if word = clip(word); word == "" {
+				continue
+			}
+			if !yield(word) || !yield(inEnglish.mark()+m.stems.stem(inEnglish, word)) {
+				return
+			}
+			if !m.tongues && ascii(text) {
+				continue
+			}
+			for l := inGerman; l < tongues; l++ {
+				if !yield(l.mark() + m.stems.stem(l, word)) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (m *marker) beginning(word string) uint64 {
@@ -161,18 +204,20 @@ func (m *marker) phrase(p *piece) {
 	}
 }
 
+// stands reports whether words are a phrase.
 func (m *marker) stands(s *Slot, list []piece) bool {
-	for k := range s.Words {
-		word := fold(list[k].text)
-		if k == len(s.Words)-1 && s.Prefix != "" {
-			if !strings.HasPrefix(word, s.Prefix) {
-				return false
-			}
-			continue
+	for k := range list { // most words begin otherwise, and finding a stem takes long
+		if c := list[k].text[0]; c < utf8.RuneSelf && !m.starts[c] {
+			return false
 		}
-		stem, ok := inEnglish.mark()+m.stems.stem(inEnglish, word), false
-		for _, t := range s.Words[k] {
-			ok = ok || t == word || t == stem
+	}
+	for k := range s.Words {
+		prefix, ok := "", false
+		if k == len(s.Words)-1 {
+			prefix = s.Prefix
+		}
+		for t := range m.termsOf(list[k].text) {
+			ok = ok || slices.Contains(s.Words[k], t) || prefix != "" && strings.HasPrefix(t, prefix)
 		}
 		if !ok {
 			return false

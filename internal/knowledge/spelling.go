@@ -38,13 +38,14 @@ type Spelling struct {
 	limit  int
 	best   []candidate
 	rows   [3][]int
+	other  []rune // room for the word that is compared
 }
 
 type candidate struct {
 	word     string
 	distance int
 	head     bool // the first letters are the same
-	swapped  bool // it has the same letters
+	swapped  bool // it has the same letters, two neighbours swapped
 }
 
 // NewSpelling returns a spelling for a word.
@@ -77,18 +78,26 @@ func (s *Spelling) Try(term []byte) {
 	if d := utf8.RuneCount(term) - len(s.word); d > limit || -d > limit {
 		return
 	}
-	other := []rune(string(term))
-	word := string(other)
-	if s.value {
-		other = []rune(fold(strings.ToLower(word)))
+	other := s.other[:0] // of the thousands of words few come further
+	for _, r := range string(term) {
+		other = append(other, r)
 	}
+	if s.value {
+		other = []rune(fold(strings.ToLower(string(term))))
+	}
+	s.other = other
 	if len(other) < shortestSpelled-1 || len(other) > maxCompound {
 		return
 	}
-	d := s.distance(other, limit)
+	moved := false
+	d := s.distance(other, limit+1)
+	if d == limit+1 && limit == 1 && rearranged(s.word, other) { // a letter at another place is one error, not two
+		d, moved = limit, true
+	}
 	if d == 0 || d > limit {
 		return
 	}
+	word := string(term)
 	if s.dotted && !sameParts(string(s.word), word) {
 		return
 	}
@@ -96,7 +105,7 @@ func (s *Spelling) Try(term []byte) {
 		slices.ContainsFunc(s.best, func(c candidate) bool { return c.word == word }) {
 		return
 	}
-	s.best = append(s.best, candidate{word, d, other[0] == s.word[0], rearranged(s.word, other)})
+	s.best = append(s.best, candidate{word, d, other[0] == s.word[0], !moved && rearranged(s.word, other)})
 }
 
 // sameParts reports whether two names with dots differ only in parts that are long enough to be misspelled: a.ts is not
@@ -120,7 +129,8 @@ func rearranged(a, b []rune) bool {
 		slices.Sorted(slices.Values(b)))
 }
 
-// Best returns the closest words, at most five; only those with the letters of the word, if there are any.
+// Best returns the closest words, at most five; only those with the letters of the word, if there are any. Of stop
+// words, which say nothing about what is looked for, it returns none.
 func (s *Spelling) Best() []string {
 	slices.SortStableFunc(s.best, func(a, b candidate) int {
 		head := 0
@@ -141,7 +151,8 @@ func (s *Spelling) Best() []string {
 	})
 	var words []string
 	for _, c := range s.best {
-		if c.distance == s.best[0].distance && c.swapped == s.best[0].swapped && len(words) < maxCorrections {
+		if c.distance == s.best[0].distance && c.swapped == s.best[0].swapped && len(words) < maxCorrections &&
+			(s.value || !stopWord(inEnglish, c.word)) {
 			words = append(words, c.word)
 		}
 	}

@@ -294,40 +294,57 @@ func (s *scanner) name(text string, from, to int, flag string) {
 	s.split(text, from, to, 0)
 }
 
-// level returns the separators of a level of a name, from its largest parts to the smallest.
-func level(i int) string {
-	switch i {
-	case 0:
-		return "/@"
-	case 1:
-		return ":"
-	case 2:
-		return "."
-	case 3:
-		return "-"
-	case 4:
-		return "_"
+// Levels of a name, from its largest parts to the smallest. Each has separators.
+const (
+	hyphens  = 3 // the level of health-check
+	signs    = 5 // the level of c++ and c#
+	noLevels = 6
+)
+
+// levelOf returns the level that a character separates, noLevels for none.
+func levelOf(c byte) int {
+	switch c {
+	case '/', '@':
+		return 0
+	case ':':
+		return 1
+	case '.':
+		return 2
+	case '-':
+		return hyphens
+	case '_':
+		return 4
+	case '+', '#':
+		return signs
 	}
-	return "+#"
+	return noLevels
 }
 
-const levels = 6
+// levelAt returns the first level, from at on, whose separators a part of a name has; noLevels if there is none.
+func levelAt(text string, from, to, at int) int {
+	first := noLevels
+	for i := from; i < to; i++ {
+		if l := levelOf(text[i]); l >= at && l < first {
+			first = l
+		}
+	}
+	if first == signs && signed(text, from, to) {
+		return noLevels
+	}
+	return first
+}
 
 // split emits a part of a name at or below a level, and then its own parts.
 func (s *scanner) split(text string, from, to, at int) {
-	for ; at < levels; at++ {
-		if strings.ContainsAny(text[from:to], level(at)) && (at != levels-1 || !signed(text, from, to)) {
-			break
-		}
-	}
-	if at == levels {
+	at = levelAt(text, from, to, at)
+	if at == noLevels {
 		s.humps(text, from, to)
 		return
 	}
 	if n := s.count(text, from, to, at); n > 1 || text[from] == '.' {
-		if to-from <= maxCompound && at < levels-1 {
+		if to-from <= maxCompound && at < signs {
 			s.put(strings.ToLower(text[from:to]), s.n, n, from, to, false)
-			if at == 3 && n <= 3 { // "health-check" is also found as "healthcheck"
+			if at == hyphens && n <= 3 { // "health-check" is also found as "healthcheck"
 				s.put(strings.ReplaceAll(strings.ToLower(text[from:to]), "-", ""), s.n, n, from, to, false)
 			}
 		}
@@ -339,19 +356,19 @@ func (s *scanner) split(text string, from, to, at int) {
 func (s *scanner) each(text string, from, to, at int, fn func(f, t int)) {
 	for from < to {
 		end := from
-		for end < to && strings.IndexByte(level(at), text[end]) < 0 {
+		for end < to && levelOf(text[end]) != at {
 			end++
 		}
-		if at == levels-1 && end < to && signed(text, from, min(to, end+1)) { // c# in the middle
+		if at == signs && end < to && signed(text, from, min(to, end+1)) { // c# in the middle
 			end++
-		} else if at == levels-1 && end+1 < to && signed(text, from, end+2) {
+		} else if at == signs && end+1 < to && signed(text, from, end+2) {
 			end += 2
 		}
 		if f, t := from, end; f < t {
 			fn(f, t)
 		}
 		from = end + 1
-		if at == levels-1 {
+		if at == signs {
 			from = end
 			for from < to && (text[from] == '+' || text[from] == '#') {
 				from++
@@ -362,14 +379,13 @@ func (s *scanner) each(text string, from, to, at int, fn func(f, t int)) {
 
 // count returns the number of words in a part of a name.
 func (s *scanner) count(text string, from, to, at int) int {
-	for ; at < levels; at++ {
-		if strings.ContainsAny(text[from:to], level(at)) && (at != levels-1 || !signed(text, from, to)) {
-			n := 0
-			s.each(text, from, to, at, func(f, t int) { n += s.count(text, f, t, at+1) })
-			return n
-		}
+	at = levelAt(text, from, to, at)
+	if at == noLevels {
+		return len(humpsOf(text[from:to], nil)) + 1
 	}
-	return len(humpsOf(text[from:to], nil)) + 1
+	n := 0
+	s.each(text, from, to, at, func(f, t int) { n += s.count(text, f, t, at+1) })
+	return n
 }
 
 // humps emits a word, and the words of one that is written likeThis.

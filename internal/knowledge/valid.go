@@ -92,7 +92,7 @@ func (f *faults) err() error {
 		return nil
 	}
 	if f.more > 0 {
-		f.list = append(f.list, Fault{"", fmt.Sprintf("and %d more faults", f.more)})
+		f.list = append(f.list, Fault{"", "and " + Count(f.more, "more fault", "more faults")})
 	}
 	return &InvalidError{Faults: f.list}
 }

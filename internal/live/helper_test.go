@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"tenet/internal/access"
+	"tenet/internal/awaittest"
 	"tenet/internal/knowledge"
 )
 
@@ -24,12 +25,8 @@ const patience = 20 * time.Second
 // eventually waits until something holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); !holds(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("still not so after %s: %s", patience, what)
-		}
+	if !awaittest.Until(patience, holds) {
+		t.Fatalf("still not so after %s: %s", patience, what)
 	}
 }
 
@@ -41,16 +38,10 @@ func noGoroutinesLeft(t testing.TB) {
 		if t.Failed() {
 			return
 		}
-		end := time.Now().Add(patience)
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for runtime.NumGoroutine() > before {
-			if time.Now().After(end) {
-				stacks := make([]byte, 1<<20)
-				t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(),
-					stacks[:runtime.Stack(stacks, true)])
-			}
-			<-tick.C
+		if !awaittest.Until(patience, func() bool { return runtime.NumGoroutine() <= before }) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(),
+				stacks[:runtime.Stack(stacks, true)])
 		}
 	})
 }

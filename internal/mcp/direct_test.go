@@ -217,6 +217,46 @@ func TestACallOfASessionGoesPastTheSDKAsLongAsTheSessionIsOpen(t *testing.T) {
 	}
 }
 
+func TestAWrongCallIsToldWhatIsWanted(t *testing.T) {
+	x := open(t, trial{})
+	x.toolbox()
+	old := http.Header{"Mcp-Protocol-Version": nil, "Mcp-Method": nil, "Mcp-Name": nil}
+	for _, c := range []struct {
+		name, body string
+		header     http.Header
+		status     int
+		want       string
+	}{
+		{
+			"get", callOf("get", `{"id":"SEC-001"}`), nil, http.StatusOK,
+			`get has no argument \"id\": it needs key, and takes label`,
+		},
+		{
+			"get_guidance", callOf("get_guidance", `{"path":"a.go"}`), nil, http.StatusOK,
+			`no argument \"path\": it takes paths, `,
+		},
+		{
+			"propose", callOf("propose", `{"title":"x","ops":[{"verb":"put","id":"a"}]}`), nil, http.StatusOK,
+			`propose/ops/0 has no argument \"id\": it needs verb, key, and takes document, patch, version`,
+		},
+		{
+			"render_template", callOf("render_template", `{"template":"note","values":{"what":"it","more":1}}`), nil,
+			http.StatusOK, `more`,
+		},
+		{
+			"", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, old, http.StatusBadRequest,
+			`tools/list needs a session: send initialize first, and then the header Mcp-Session-Id`,
+		},
+		{"", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, old, http.StatusOK, `"result":{}`},
+	} {
+		w := httptest.NewRecorder()
+		x.door.ServeHTTP(w, x.request(c.body, c.name, c.header))
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("%s is answered with %d %s\nwant %d and %s", c.body, w.Code, w.Body, c.status, c.want)
+		}
+	}
+}
+
 // FuzzDirect sends messages: what is answered without the SDK, the SDK answers alike.
 func FuzzDirect(f *testing.F) {
 	plain := callOf("search", `{"query":"\u0041 <b>","limit":2}`)

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/knowledge"
 	"tenet/internal/sqlite"
 )
@@ -36,13 +37,8 @@ func (x *house) put(docs ...knowledge.Document) {
 // await waits until something holds.
 func (x *house) await(what string, holds func() bool) {
 	x.Helper()
-	late := time.After(time.Minute)
-	for !holds() {
-		select {
-		case <-late:
-			x.Fatalf("waited too long for %s", what)
-		case <-time.After(time.Millisecond): // the next look
-		}
+	if !awaittest.Until(time.Minute, holds) {
+		x.Fatalf("waited too long for %s", what)
 	}
 }
 

@@ -79,6 +79,7 @@ type Door struct {
 	stop    chan struct{} // closed when streams should end
 	ending  sync.Once
 
+	offered []*mcp.Tool
 	tools   map[string]*directTool // nil: all calls go through the SDK
 	bodies  sync.Pool              // of *bytes.Buffer, for answers without the SDK
 	about   *mcp.Implementation
@@ -228,6 +229,10 @@ func (d *Door) dispatch(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a page of another name than this machine's may not call this address", http.StatusForbidden)
 		return
 	}
+	if err := bounded(r); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	s := &stream{d: d, w: w, caller: access.CallerFrom(ctx), cancel: cancel, rc: http.NewResponseController(w)}
@@ -238,6 +243,8 @@ func (d *Door) dispatch(w http.ResponseWriter, r *http.Request) {
 	h := d.legacy
 	if r.Header.Get(eraHeader) >= modernEra {
 		h = d.modern
+	} else if outsideSession(w, r) {
+		return
 	}
 	h.ServeHTTP(s, r.WithContext(ctx))
 }
@@ -292,6 +299,11 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 			}
 		case *mcp.CallToolParamsRaw:
 			p.Arguments = withoutNulls(p.Arguments)
+			if err := d.misnamed(p.Name, p.Arguments); err != nil {
+				r := &mcp.CallToolResult{}
+				r.SetError(err)
+				return r, nil
+			}
 		case *mcp.ListPromptsParams:
 			return catalogue{d}.listPrompts(ctx, p)
 		case *mcp.ListResourcesParams:

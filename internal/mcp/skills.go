@@ -254,7 +254,7 @@ func (d shelf) entry(ctx context.Context, s skill) (*skillEntry, string, error) 
 	if err != nil {
 		return nil, "", err
 	}
-	t := &interchange.Text{Key: s.key, Description: doc.Text().Title, Body: guidance.Text(doc)}
+	t := &interchange.Text{Key: s.key, Description: knowledge.Summary(doc), Body: guidance.Text(doc)}
 	f, err := interchange.Skill(t, fmt.Sprintf("<!-- %s, version %d, kept in tenet. -->", rec.Key, rec.Version))
 	if _, cannot := errors.AsType[*interchange.NarrowError](err); cannot {
 		return nil, "", nil

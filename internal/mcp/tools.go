@@ -28,6 +28,7 @@ type reply struct {
 func add[In any](d *Door, t *mcp.Tool, fn func(ctx context.Context, in *In) (*reply, error)) {
 	schema := schemaOf[In]()
 	t.InputSchema = schema
+	d.offered = append(d.offered, t)
 	if d.tools != nil && t.Annotations.ReadOnlyHint {
 		d.tools[t.Name] = directly(schema, fn)
 	}

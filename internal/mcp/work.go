@@ -81,7 +81,8 @@ func (d *Door) check(ctx context.Context, in *checkArgs) (*reply, error) {
 	case r.Decision == check.Deny:
 		b.WriteString("A mandatory rule is broken.\n")
 	case len(r.Findings) == 0:
-		fmt.Fprintf(&b, "%d files keep the %d rules that a program can check.\n", r.Files, r.Rules)
+		fmt.Fprintf(&b, "%s kept in %s.\n", knowledge.Count(r.Rules, "rule that a program can check is",
+			"rules that a program can check are"), knowledge.Count(r.Files, "file", "files"))
 	}
 	return &reply{b.String(), r}, nil
 }

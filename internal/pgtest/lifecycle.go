@@ -267,6 +267,7 @@ func killBackend(s *Server) error {
 
 // close ends the server whatever it does and removes its directory.
 func (s *Server) close() error {
+	forget(s)
 	s.mu.Lock()
 	s.closed = true
 	exited := s.exited

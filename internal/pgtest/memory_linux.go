@@ -2,10 +2,9 @@ package pgtest
 
 import "golang.org/x/sys/unix"
 
-// InMemory returns a directory for [Options] Dir whose files are in memory, for what writes much with fsync, or ""
-// where there is none with room.
+// InMemory returns a directory for [Options] Dir whose files are in memory, or "" where there is none with room.
 func InMemory() string {
-	const dir, room = "/dev/shm", 1 << 30
+	const dir, room = "/dev/shm", 4 << 30
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil || st.Bavail*uint64(st.Bsize) < room {
 		return ""

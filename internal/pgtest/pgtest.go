@@ -9,6 +9,9 @@
 // this machine, and write without fsync unless [Options] asks for it, which is safe for everything short of the machine
 // itself going down.
 //
+// They are in memory where there is room, and copies of a cluster that initdb has made once, which stays in the user's
+// folder of caches.
+//
 // Whatever becomes of the test process, also kill -9, its servers end and their directories are removed: a small
 // shell process waits for that.
 //
@@ -128,7 +131,7 @@ func (s *shared) database(t testing.TB, template string) string {
 		giveUp(t, err)
 	}
 	name := newName()
-	if err := run(address, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
+	if err := run(address, s.server.create(name, template)); err != nil {
 		t.Fatalf("make a database for the test: %v", err)
 	}
 	t.Cleanup(func() {
@@ -170,7 +173,7 @@ func (s *shared) template(name string, setup func(url string) error) (string, er
 // nobody, its own autovacuum included, is connected to.
 func (s *shared) makeTemplate(setup func(url string) error) (string, error) {
 	name := newName()
-	if err := run(s.address, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+	if err := run(s.address, s.server.create(name, "template0")); err != nil {
 		return "", err
 	}
 	s.mu.Lock()

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"tenet/internal/awaittest"
 )
 
 // patience is how long a server may take for any one step. It is long, as test machines are slow; nothing waits for it
@@ -31,7 +33,8 @@ type Options struct {
 	Durable bool
 	// Settings go into postgresql.conf, where ALTER SYSTEM can still override them.
 	Settings map[string]string
-	// Dir is the directory in which the server's own directory is made, such as a [SmallDisk]. Default: os.TempDir.
+	// Dir is the directory in which the server's own directory is made, such as a [SmallDisk]. Default: [InMemory] for
+	// a server that is not durable, since making and removing databases costs a disk's file system most of the time.
 	Dir string
 	// WALDir is an empty or missing directory for pg_wal. Default: inside the data directory.
 	WALDir string
@@ -96,6 +99,9 @@ func newServer(t testing.TB, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if options.Dir == "" && !options.Durable {
+		options.Dir = InMemory()
+	}
 	root, err := os.MkdirTemp(options.Dir, "pgtest-") //nolint:usetesting // the server's account may not enter t.TempDir
 	if err != nil {
 		return nil, err
@@ -127,12 +133,8 @@ func initialize(s *Server) error {
 	if dir != "" {
 		args = append(args, "--waldir="+dir)
 	}
-	// ICU came to initdb with 15, and can be left out when PostgreSQL is built.
-	icu := append(slices.Clone(args), "--locale=C", "--locale-provider=icu", "--icu-locale=en-US")
-	if s.installation.major < 15 || s.program("initdb", icu...) != nil {
-		if err := s.program("initdb", append(args, "--locale=C")...); err != nil {
-			return err
-		}
+	if err := makeCluster(s, args); err != nil {
+		return err
 	}
 	settings := map[string]string{
 		"timezone": "Asia/Kathmandu",
@@ -141,6 +143,7 @@ func initialize(s *Server) error {
 	}
 	if !s.options.Durable {
 		settings["fsync"], settings["full_page_writes"] = "off", "off"
+		settings["max_wal_size"] = "256MB" // it may be in memory
 	}
 	if err := s.configure(settings); err != nil {
 		return err
@@ -149,6 +152,28 @@ func initialize(s *Server) error {
 		return err
 	}
 	return s.configure(s.options.Settings)
+}
+
+// makeCluster makes the data directory as initdb does, and keeps a copy for the next server.
+func makeCluster(s *Server, args []string) error {
+	kept := keep(s, args)
+	if kept != "" && copyTree(kept, s.data) == nil {
+		return nil
+	}
+	if err := os.RemoveAll(s.data); err != nil { // half of a copy
+		return err
+	}
+	// ICU came to initdb with 15, and can be left out when PostgreSQL is built.
+	icu := append(slices.Clone(args), "--locale=C", "--locale-provider=icu", "--icu-locale=en-US")
+	if s.installation.major < 15 || s.program("initdb", icu...) != nil {
+		if err := s.program("initdb", append(args, "--locale=C")...); err != nil {
+			return err
+		}
+	}
+	if kept != "" {
+		save(s.data, kept)
+	}
+	return nil
 }
 
 // prepareWALDir makes the directory for pg_wal, if one is wanted, and hands it to the server's account.
@@ -278,23 +303,19 @@ func Await(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// until asks again and again, a few milliseconds apart, until the condition holds, fails, or patience ends.
+// until asks again and again until the condition holds, fails, or patience ends.
 func until(what string, condition func(ctx context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	ticker := time.NewTicker(15 * time.Millisecond)
-	defer ticker.Stop()
-	for {
+	var failure error
+	if !awaittest.Until(patience, func() bool {
 		ok, err := condition(ctx)
-		if ok || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waited %v in vain for %s", patience, what)
-		case <-ticker.C:
-		}
+		failure = err
+		return ok || err != nil
+	}) {
+		return fmt.Errorf("waited %v in vain for %s", patience, what)
 	}
+	return failure
 }
 
 // answers tells whether the server takes connections and runs statements.

@@ -106,6 +106,10 @@ func (a *application) try() (knowledge.Receipt, error) {
 	if a.batch.Dry {
 		receipt.Seq, receipt.Dry = 0, true
 	}
+	if err := a.keep(&receipt); err != nil {
+		a.unknown = true
+		return receipt, a.failed(err)
+	}
 	return receipt, nil
 }
 
@@ -150,6 +154,10 @@ func (a *application) send(p payload) ([]knowledge.Change, error) {
 // failed translates an error of sending the batch into one of the contract.
 func (a *application) failed(err error) error {
 	if refused, ok := refusal(a.batch, err); ok {
+		if a.batch.Same != nil && (errors.Is(refused, store.ErrConflict) || errors.Is(refused, store.ErrNotFound)) {
+			a.batch.Same = nil // what was left as it is may have changed since: then its op does something
+			return &retryError{refused}
+		}
 		if conflict, ok := errors.AsType[*store.ConflictError](refused); ok {
 			if op := &a.batch.Ops[conflict.Op]; reads(op) && op.IfVersion == knowledge.AnyVersion ||
 				op.IfBatch != (knowledge.BatchID{}) {

@@ -186,6 +186,7 @@ func ask(t *testing.T, s *postgres.Store, batch knowledge.BatchID, key knowledge
 	}
 	for _, q := range []knowledge.SearchQuery{
 		{Text: "rule", Facets: true},
+		{Text: "misspeled"},
 		{Text: "before", Kinds: []knowledge.Kind{knowledge.KindRule}},
 		{Text: "rule", Tag: "io", Severity: "ERROR", Category: storetest.GeneralCategory},
 	} {

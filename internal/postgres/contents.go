@@ -10,7 +10,7 @@ import (
 
 // ReadContents counts the documents of the database at an address, and the servers that are connected to it.
 func ReadContents(ctx context.Context, a Address) (c knowledge.Contents, err error) {
-	m, err := newMigrator(a)
+	m, err := newMigrator(a, false)
 	if err != nil {
 		return c, err
 	}

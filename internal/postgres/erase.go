@@ -104,8 +104,8 @@ func verifyErasures(ctx context.Context, s *Store) (map[string]bool, error) {
 		}
 		if rows != e.Rows || root != e.Root {
 			tampered = &TamperError{Why: fmt.Sprintf(
-				"the erasure %s has rewritten %d changes, and the list of %d is not the one that it was made with",
-				pseudonym, e.Rows, rows)}
+				"the erasure %s has rewritten %s, and the list of %d is not the one that it was made with",
+				pseudonym, knowledge.Count(e.Rows, "change", "changes"), rows)}
 		}
 		known[pseudonym] = true
 		return nil

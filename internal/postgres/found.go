@@ -33,8 +33,12 @@ func (a *application) find() (knowledge.Receipt, error) {
 func (a *application) first() (knowledge.Receipt, error) {
 	changes, err := a.s.changes(a.caller, "read receipt", appliedSQL(), []any{[]knowledge.BatchID{a.batch.ID}},
 		&knowledge.ChangeQuery{})
-	if err != nil || len(changes) > 0 {
-		return knowledge.ReceiptOf(a.batch, changes), err
+	if err != nil {
+		return knowledge.Receipt{}, err
+	}
+	if len(changes) > 0 {
+		receipt := knowledge.ReceiptOf(a.batch, changes)
+		return receipt, a.keep(&receipt)
 	}
 	var fingerprint []byte
 	seqs, there, err := found(a.caller, a.s, a.batch.ID, &fingerprint)
@@ -49,6 +53,26 @@ func (a *application) first() (knowledge.Receipt, error) {
 	changes, err = a.s.changes(a.caller, "read found", loggedFrom("WHERE c.seq = ANY ($1::bigint[]) ORDER BY c.seq"),
 		[]any{seqs}, &knowledge.ChangeQuery{})
 	return knowledge.FoundReceipt(a.batch, changes), err
+}
+
+// keep adds to a receipt the documents that the batch left as they were: as it was told of them, or as they were then.
+func (a *application) keep(r *knowledge.Receipt) error {
+	for i := range r.Kept {
+		if kept := a.batch.Kept(i); kept != nil && r.Kept[i] && r.Records[i] == nil {
+			r.Keep(i, kept)
+		}
+		if key := a.batch.Ops[i].Key; r.Kept[i] && r.Records[i] == nil {
+			last, err := a.s.changes(a.caller, "read kept", loggedFrom("WHERE c.kind = $1 AND c.id = $2 AND "+
+				"c.seq <= $3 ORDER BY c.seq DESC LIMIT 1"), []any{string(key.Kind), key.ID, r.Seq}, &knowledge.ChangeQuery{})
+			if err != nil {
+				return err
+			}
+			if len(last) > 0 {
+				r.Keep(i, last[0].Record)
+			}
+		}
+	}
+	return nil
 }
 
 // untold returns an error for a batch that the ledger has and the log tells nothing of, unless its changes were

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
@@ -51,15 +52,8 @@ func replayed(t testing.TB, ops ...knowledge.Op) knowledge.Batch {
 
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	late := time.After(time.Minute)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("waited in vain: %s", what)
-		}
+	if !awaittest.Until(time.Minute, ok) {
+		t.Fatalf("waited in vain: %s", what)
 	}
 }
 

@@ -125,7 +125,7 @@ func TestAMonthThatNobodyMadeLosesNoEntry(t *testing.T) {
 	next := time.Now().UTC().AddDate(0, 0, 1-time.Now().UTC().Day()).AddDate(0, 2, 0)
 	gone := next.Format("audit_2006_01")
 	pgtest.Exec(t, url, "DROP TABLE "+gone)
-	addEntry(t, url, next.Format("2006-01-15Z")) // to the rest, as its month is missing
+	addEntry(t, url, next.Format("2006-01-")+"15Z") // to the rest, as its month is missing
 	made, err := s.MakeMonths(t.Context())
 	if err != nil || made != 0 {
 		t.Errorf("made %d months, %v; want none, as both months have entries in the rest", made, err)
@@ -140,7 +140,7 @@ func TestAMonthThatNobodyMadeLosesNoEntry(t *testing.T) {
 	// Whoever switches triggers off for a session adds no entry past the chain, in no month.
 	pgtest.Exec(t, url, `SET session_replication_role = replica; INSERT INTO `+gone+` (added_at, at, kind, actor, door,
 		action, key, question, count,
-reason, request_id, peer) SELECT '`+next.Format("2006-01-15Z")+`', now(), 'read', 'ann', '', 'get', '', '', 1, '', `+
+reason, request_id, peer) SELECT '`+next.Format("2006-01-")+`15Z', now(), 'read', 'ann', '', 'get', '', '', 1, '', `+
 		`'', ''`)
 	if got := monthsOf(t, url); !strings.Contains(got, "audit_rest:6") || !strings.Contains(got, gone+":8") {
 		t.Errorf("the months hold %s", got)

@@ -13,15 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"tenet/internal/failover"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
 	"tenet/internal/store"
 	"tenet/internal/store/storetest"
 )
-
-var _ failover.Primary = (*postgres.Store)(nil)
 
 // victimURL names the database that a process of TestVictim fills until it is killed.
 const victimURL = "TENET_TEST_VICTIM_URL"

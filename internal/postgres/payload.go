@@ -20,6 +20,10 @@ type payload struct {
 	size              int
 }
 
+// verbHold has tenet_apply lock a document and compare its version, and change nothing of it. Its words are sent again,
+// since tenet_apply enters those of every document that stays.
+const verbHold = "hold"
+
 // maxPayload is the size of the largest batch: a value in PostgreSQL has at most 256 MB, and is copied a few times.
 const maxPayload = 128 << 20
 
@@ -40,6 +44,13 @@ func (a *application) payload(patched []knowledge.Document, versions []int64) (p
 		p.verbs[i], p.kinds[i], p.ids[i], p.versions[i] = string(verb), string(op.Key.Kind), op.Key.ID, op.IfVersion
 		if versions != nil && versions[i] > 0 {
 			p.versions[i] = versions[i]
+		}
+		if kept := a.batch.Kept(i); kept != nil {
+			var err error
+			if doc, err = kept.Document(); err != nil {
+				return payload{}, a.s.contractual(a.caller, &scanError{err})
+			}
+			verb, p.verbs[i], p.versions[i] = verbHold, verbHold, kept.Version
 		}
 		docs[i] = doc
 		if verb != knowledge.VerbPut || doc == nil {

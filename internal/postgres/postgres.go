@@ -27,12 +27,12 @@ type Options struct {
 	// AllowUnverifiedTLS accepts a server on another machine without verifying its certificate.
 	AllowUnverifiedTLS bool
 	// MinConns and MaxConns bound the pool.
-	MinConns int32 `name:"pool-min" default:"2" doc:"PostgreSQL connections that are kept open"`
-	MaxConns int32 `name:"pool-max" default:"10" doc:"PostgreSQL connections at most"`
+	MinConns int32 `name:"pool-min" default:"2" least:"1" doc:"PostgreSQL connections that are kept open"`
+	MaxConns int32 `name:"pool-max" default:"10" least:"1" doc:"PostgreSQL connections at most"`
 	// IdleTime is how long a connection above MinConns may be idle.
-	IdleTime time.Duration `name:"pool-idle" default:"5m" doc:"How long a connection above pool-min may be idle"`
+	IdleTime time.Duration `name:"pool-idle" default:"5m" least:"1" doc:"How long a connection above pool-min may be idle"`
 	// StatementTimeout bounds one statement. PostgreSQL enforces it.
-	StatementTimeout time.Duration `name:"statement-timeout" default:"10s" doc:"Longest time for one statement"`
+	StatementTimeout time.Duration `name:"statement-timeout" default:"10s" least:"1" doc:"Longest time for one statement"`
 	ConnectTimeout   time.Duration // 2 s
 	CommandTimeout   time.Duration // for one method call; 60 s
 	// Observer is called after every statement; may be nil.

@@ -63,7 +63,8 @@ type migrator struct {
 	p  *goose.Provider
 }
 
-func newMigrator(a Address) (*migrator, error) {
+// newMigrator returns a migrator. If whole, it has one connection, for [inWhole].
+func newMigrator(a Address, whole bool) (*migrator, error) {
 	pool, err := a.config()
 	if err != nil {
 		return nil, err
@@ -71,11 +72,16 @@ func newMigrator(a Address) (*migrator, error) {
 	cfg := pool.ConnConfig
 	cfg.ConnectTimeout = 2 * time.Second
 	// Functions keep the search path of their creation: the schema of the tables and nothing that a session adds.
-	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "SELECT set_config('search_path', quote_ident(coalesce(current_schema(), "+
-			"'public')) || ', pg_temp', false)")
-		return err
-	}))
+	connector := stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(
+		func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, "SELECT set_config('search_path', quote_ident(coalesce(current_schema(), "+
+				"'public')) || ', pg_temp', false)")
+			return err
+		}))
+	if whole {
+		connector = wholeConnector{connector}
+	}
+	db := sql.OpenDB(connector)
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
@@ -83,6 +89,10 @@ func newMigrator(a Address) (*migrator, error) {
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make the migration lock: %w", err), db.Close())
+	}
+	if whole {
+		db.SetMaxOpenConns(1)
+		locker = keptLock{locker}
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker),
 		goose.WithDisableGlobalRegistry(true))
@@ -114,7 +124,7 @@ const versionSQL = `SELECT coalesce(max(version_id), 0) FROM (
 
 // ReadSchema returns the schema version of the database at an address.
 func ReadSchema(ctx context.Context, a Address) (Schema, error) {
-	m, err := newMigrator(a)
+	m, err := newMigrator(a, false)
 	if err != nil {
 		return Schema{}, err
 	}
@@ -125,7 +135,7 @@ func ReadSchema(ctx context.Context, a Address) (Schema, error) {
 // Migrate brings the database at an address up or down to a schema; below 0 means the newest. Any number of programs
 // may call it at once: one migrates, the others wait.
 func Migrate(ctx context.Context, a Address, to int64) (Schema, error) {
-	m, err := newMigrator(a)
+	m, err := newMigrator(a, false)
 	if err != nil {
 		return Schema{}, err
 	}
@@ -145,22 +155,40 @@ func Migrate(ctx context.Context, a Address, to int64) (Schema, error) {
 	case to > s.Version:
 		_, err = m.p.UpTo(ctx, to)
 	case to < s.Version:
-		if to == 0 {
-			_, err = m.db.ExecContext(ctx, emptySQL)
-		}
-		if err == nil {
-			_, err = m.p.DownTo(ctx, to)
-		}
+		err = migrateDown(ctx, a, to)
 	}
 	if err != nil {
 		err = translate(ctx, fmt.Errorf("migrate from schema %d to %d: %w", s.Version, to, err), true)
-		if now, unread := m.schema(ctx); unread == nil && now.Version != s.Version {
+		switch now, unread := m.schema(ctx); {
+		case unread != nil:
+		case now.Version != s.Version:
 			err = fmt.Errorf("the database has schema %d now, where it stopped: %w", now.Version, err)
+		case to < s.Version:
+			err = fmt.Errorf("nothing was changed: %w", err)
 		}
 		return s, err
 	}
 	s.Version = to
 	return s, nil
+}
+
+// migrateDown brings a database down to a schema, with all steps in one transaction: one that is refused, as by a log
+// that the schema below could not hold, undoes those before it.
+func migrateDown(ctx context.Context, a Address, to int64) error {
+	m, err := newMigrator(a, true)
+	if err != nil {
+		return err
+	}
+	err = inWhole(ctx, m.db, func() error {
+		if to == 0 {
+			if _, err := m.db.ExecContext(ctx, emptySQL); err != nil {
+				return err
+			}
+		}
+		_, err := m.p.DownTo(ctx, to)
+		return err
+	})
+	return errors.Join(err, m.db.Close())
 }
 
 // emptySQL removes what refuses a step down, on the way to an empty database: the log, and rules with checks. The

@@ -27,8 +27,8 @@ type candidate struct {
 	score       float64
 }
 
-// Search implements [store.Store]: some statements find candidates, one reads those worth ranking. Words that no
-// document has are ignored, not corrected; facets are not counted.
+// Search implements [store.Store]: some statements find candidates, one reads those worth ranking. For words that no
+// document has others are suggested, not looked for; facets are not counted.
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if s.closed.Load() {
 		return nil, store.ErrClosed
@@ -79,11 +79,9 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	if hits.Hits, err = scorer.Hits(page, byKey); err != nil {
 		return nil, s.contractual(ctx, &scanError{err})
 	}
-	masks := make([]uint64, len(page))
-	for i := range page {
-		masks[i] = page[i].Mask
+	if hits.Reading, err = reading(ctx, s, &q, question, scorer, page, frequency); err != nil {
+		return nil, err
 	}
-	hits.Reading = scorer.Reading(masks, frequency)
 	if next := from + len(page); next < len(found) {
 		hits.Next = q.NextCursor(next)
 	}

@@ -127,8 +127,15 @@ func TestReadsTakeOneRoundTripAndWritesAtMostTwo(t *testing.T) {
 			apply(t, s, knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":3}`)})
 		}},
 		"batch of 100": {2, func() { apply(t, s, many()...) }},
-		"search and hits": {2, func() {
-			_, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "errors"})
+		"search and hits": {3, func() { // how frequent its words are, what fits, and the documents
+			hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "what you open"})
+			check(err)
+			if len(hits.Hits) == 0 {
+				t.Error("a search of words that are there has no hits")
+			}
+		}},
+		"search of a word that no document has": {3, func() { // the third is for suggestions
+			_, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "opem"})
 			check(err)
 		}},
 	} {

@@ -15,10 +15,16 @@ import (
 type TamperError struct {
 	Seq knowledge.Seq // 0 if a document differs from the log, or nothing protects the log
 	Why string
+
+	index bool // it concerns what lists and searches find documents by, and no document
 }
 
 // Error describes the difference.
 func (e *TamperError) Error() string {
+	if e.index {
+		return fmt.Sprintf("lists and searches do not find what is there: %s; tenet doctor search rebuilds what they "+
+			"find documents by", e.Why)
+	}
 	if e.Seq == 0 {
 		return fmt.Sprintf("something was changed past the log: %s; compare with a backup", e.Why)
 	}
@@ -38,8 +44,8 @@ func verifiedSQL() string {
 }
 
 // VerifyChanges checks the log from its oldest change to its newest: seqs without gaps, the hash of each document, and
-// each link of the chain. It calls progress now and then; progress may be nil. It returns a [*TamperError] if something
-// does not match.
+// each link of the chain; and then what stands beside the log. It calls progress now and then; progress may be nil. It
+// returns a [*TamperError] if something does not match.
 func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
 	if err := s.Guards(ctx); err != nil {
 		return err
@@ -49,16 +55,12 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 		&first, &last); err != nil {
 		return err
 	}
-	if first > 1 { // retention removes the ledger's entries with the changes; a forger may overlook that
-		var left int64
-		if err := s.one(ctx, "verify.ledger", "SELECT count(*) FROM batches b WHERE NOT EXISTS (SELECT FROM changes "+
-			"c WHERE c.batch_id = b.id)", nil, &left); err != nil {
-			return err
-		}
-		if left > 0 {
-			return &TamperError{Seq: knowledge.Seq(first) - 1, Why: fmt.Sprintf("it is missing, and the ledger "+
-				"still holds %d batches that the log does not", left)}
-		}
+	schema, err := s.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	if err := verifyLedger(ctx, s, schema.Version, knowledge.Seq(first)); err != nil {
+		return err
 	}
 	known, err := verifyErasures(ctx, s)
 	if err != nil {
@@ -93,12 +95,24 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 			progress(knowledge.Seq(after), knowledge.Seq(last))
 		}
 	}
+	return verifyRest(ctx, s, schema.Version)
+}
+
+// verifyRest compares what stands beside the log with it: documents, the archive, the ledger, removals, and what lists
+// and searches find documents by.
+func verifyRest(ctx context.Context, s *Store, schema int64) error {
 	for _, kind := range knowledge.Kinds() {
 		if err := verifyDocuments(ctx, s, tableOf(kind)); err != nil {
 			return err
 		}
 	}
-	return verifyArchive(ctx, s)
+	if err := verifyArchive(ctx, s); err != nil {
+		return err
+	}
+	if err := verifyBeside(ctx, s, schema); err != nil {
+		return err
+	}
+	return verifyPlaces(ctx, s)
 }
 
 // verifyArchive checks that what is archived is what the log holds of it, and that nothing is missing in the archive.

@@ -110,6 +110,28 @@ func TestRowsOfTheServersWordsAreFound(t *testing.T) {
 	}
 }
 
+// An instance without a mirror asks PostgreSQL, which says what may have been meant.
+func TestWordsLikeThoseOfTitlesAreSuggested(t *testing.T) {
+	s := open(t)
+	general(t, s)
+	apply(t, s, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) {
+		r.Title, r.Tags = "Deprecating interfaces", []string{"accessibility"}
+	}), knowledge.NoVersion))
+	for question, want := range map[string][]string{
+		"deprcating": {"deprecating"}, "interfacse and deprecatign": {"interfaces", "deprecating"},
+		"interfaces": nil, "zzyzxes": nil, "title:interfacse": nil,
+	} {
+		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: question})
+		if err != nil || !slices.Equal(hits.Reading.Suggestions, want) && len(want)+len(hits.Reading.Suggestions) > 0 {
+			t.Errorf("Search(%q) suggests %q, %v, want %q", question, hits.Reading.Suggestions, err, want)
+		}
+		hits, err = s.Search(t.Context(), knowledge.SearchQuery{Text: question, Without: "x"})
+		if err != nil || len(hits.Reading.Suggestions) > 0 {
+			t.Errorf("Search(%q) suggests %q, %v, of what may be hidden", question, hits.Reading.Suggestions, err)
+		}
+	}
+}
+
 // A document that comes back into use has the words that it had: those of the program, and not of the server.
 func TestARestoredDocumentHasTheWordsThatItHad(t *testing.T) {
 	url := migrated(t)

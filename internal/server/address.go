@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"tenet/internal/postgres"
 )
@@ -17,6 +18,9 @@ func CheckAddress(o Options) error {
 				"--database-url too")
 		}
 		return nil
+	}
+	if strings.TrimSpace(o.DatabaseURL) == "" {
+		return errors.New("--database-url: it is blank: leave it out, or give the address of a PostgreSQL")
 	}
 	if err := (postgres.Address{URL: o.DatabaseURL, AllowUnverifiedTLS: o.AllowUnverifiedTLS}).Check(); err != nil {
 		return fmt.Errorf("--database-url: %w", err)

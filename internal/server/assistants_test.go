@@ -221,12 +221,12 @@ func TestEveryToolAnswersAndExplainsItsErrors(t *testing.T) {
 				{
 					"check",
 					map[string]any{"files": []any{map[string]any{"path": "a.go", "content": "package a"}}},
-					"1 files keep the", false,
+					"kept in 1 file", false,
 				},
 				{"check", map[string]any{"files": []any{map[string]any{
 					"path": "a.go", "content": "-----BEGIN RSA PRIVATE KEY-----\n",
 					"before": "-----BEGIN RSA PRIVATE KEY-----",
-				}}}, "keep the", false},
+				}}}, "kept in 1 file", false},
 				{"check", map[string]any{
 					"repository": "nobody",
 					"files":      []any{map[string]any{"path": "a.go", "content": ""}},

@@ -32,7 +32,7 @@ func backupJobs(e backup.Engine, archived func(knowledge.Time)) []upkeep.Job {
 		Doc: "Reads every backup and compares it with its manifest, and finds fault when the newest is too old",
 		Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
 			r, err := e.Check(ctx)
-			return fmt.Sprintf("%d backups are whole", r.Copies), errors.Join(err, found(r.Faults))
+			return knowledge.Count(r.Copies, "backup is", "backups are") + " whole", errors.Join(err, found(r.Faults))
 		},
 	}
 	drill := upkeep.Job{
@@ -43,7 +43,8 @@ func backupJobs(e backup.Engine, archived func(knowledge.Time)) []upkeep.Job {
 			if err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("backup %s is proven: back in %.1f s, and at most %.0f s of writes would have been lost", d.Copy, d.RTO, d.RPO), nil
+			return fmt.Sprintf("backup %s is proven: back in %.1f s, and at most %.0f s of writes would have been lost",
+				d.Copy, d.RTO, d.RPO), nil
 		},
 	}
 	w, ok := e.(walWatcher)
@@ -55,20 +56,22 @@ func backupJobs(e backup.Engine, archived func(knowledge.Time)) []upkeep.Job {
 	}
 	// Between two full backups the WAL is archived, so that one a day is enough.
 	full.Schedule, full.Timeout, check.Timeout, drill.Timeout = "0 2 * * *", longJob, longJob, longJob
-	check.Doc = "Reads every file of the backups, looks for gaps in the archived WAL, and finds fault when the newest full backup is too old"
+	check.Doc = "Reads every file of the backups, looks for gaps in the archived WAL, and finds fault when " +
+		"the newest full backup is too old"
 	return []upkeep.Job{
 		full, check, drill,
 		{
 			Name: "backup.incr", Book: upkeep.Shared, Timeout: longJob,
-			Doc: "Makes a backup of what has changed since the last one; a schedule of its own makes restores faster where much is written",
+			Doc: "Makes a backup of what has changed since the last one; a schedule of its own makes " +
+				"restores faster where much is written",
 			Do: func(ctx context.Context, p *upkeep.Progress) (string, error) {
 				return makeBackup(ctx, e, e.Incremental, p)
 			},
 		},
 		{
 			Name: "backup.wal", Schedule: "*/5 * * * *", Book: upkeep.Shared,
-			Doc: "Looks whether PostgreSQL archives its WAL, how old the newest in the archive is, and whether any is missing; its own run is " +
-				"the write by which that age is known while nobody else writes",
+			Doc: "Looks whether PostgreSQL archives its WAL, how old the newest in the archive is, and whether " +
+				"any is missing; its own run is the write by which that age is known while nobody else writes",
 			Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
 				newest, faults, err := w.Watch(ctx)
 				archived(newest)
@@ -89,8 +92,8 @@ func makeBackup(
 		return "", err
 	}
 	old, err := e.Expire(ctx)
-	return fmt.Sprintf("backup %s, up to change %d, %d bytes; %d old backups removed", c.Name, c.Seq, c.Bytes,
-		len(old)), err
+	return fmt.Sprintf("backup %s, up to change %d, %d bytes; %s removed", c.Name, c.Seq, c.Bytes,
+		knowledge.Count(len(old), "old backup", "old backups")), err
 }
 
 // found is the error of faults; nil for none.

@@ -190,6 +190,7 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 	if _, err := e.Full(t.Context(), nil); err != nil {
 		t.Fatal("back up:", err)
 	}
+	index := fileText(t, filepath.Join(c.o.Backups.Dir, "repo/backup/tenet/backup.info"))
 	first := c.write(t)
 	between := time.Now()
 	c.write(t)
@@ -241,9 +242,8 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 		}
 		defer func() { _ = done() }()
 		s, restart, err := server.SetUpBackups(t.Context(), o, app.Cluster, true)
-		if !errors.Is(err, server.ErrSettingsLeft) || !restart || !strings.Contains(s.PostgreSQL, "archive_mode = on") {
-			t.Errorf("a setup: %q, %v, %v; want the lines for postgresql.conf, and %v", s.PostgreSQL, restart, err,
-				server.ErrSettingsLeft)
+		if err != nil || !strings.Contains(s.PostgreSQL, "archive_mode = on") {
+			t.Errorf("a setup: %q, %v, %v; want that the superuser of the socket changes them", s.PostgreSQL, restart, err)
 		}
 		if !strings.Contains(fileText(t, o.Backups.Config), "pg1-user=app") {
 			t.Error("pgBackRest's configuration was not written")
@@ -280,6 +280,44 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 		if _, got, err := c.restoreTo(t, e, "gap-accepted", backup.Target{AcceptGap: true}); err != nil ||
 			got.Seq >= last {
 			t.Errorf("a restore up to the gap: change %d, %v; want less than %d", got.Seq, err, last)
+		}
+	})
+	t.Run("the end of the archive", func(t *testing.T) {
+		e := c.damaged(t, "end", func(t *testing.T, repo string) {
+			begins, err := filepath.Glob(filepath.Join(repo, "archive/tenet/*/*/*.backup"))
+			if err != nil || len(begins) < 2 {
+				t.Fatal(begins, err)
+			}
+			for _, path := range segments(t, repo) {
+				if filepath.Base(path)[:24] >= filepath.Base(begins[len(begins)-1])[:24] {
+					if err := os.Remove(path); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		})
+		wantFault(t, e, "backup "+newest+" can't be restored without it")
+	})
+	t.Run("an older index, and none", func(t *testing.T) {
+		older := c.damaged(t, "older", func(t *testing.T, repo string) {
+			for _, name := range []string{"backup.info", "backup.info.copy"} {
+				if err := os.WriteFile(filepath.Join(repo, "backup/tenet", name), []byte(index), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		wantFault(t, older, "backup "+newest+" is in the repository, and its index does not name it")
+		none := c.damaged(t, "none", func(t *testing.T, repo string) {
+			for _, name := range []string{"backup.info", "backup.info.copy"} {
+				if err := os.Remove(filepath.Join(repo, "backup/tenet", name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		const says = " is in the repository, and its index does not name it"
+		wantFault(t, none, "backup "+newest+says, "backup "+oldest+says, "there is no backup")
+		if _, err := none.List(t.Context()); !errors.Is(err, backup.ErrDamaged) {
+			t.Errorf("list without an index: %v; want an error", err)
 		}
 	})
 	t.Run("bytes of a segment", func(t *testing.T) {
@@ -329,6 +367,8 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 		if conf := fileText(t, filepath.Join(dir, "postgresql.auto.conf")); !strings.Contains(conf,
 			"archive_mode = 'off'") {
 			t.Errorf("the restored cluster would archive:\n%s", conf)
+		} else if strings.Contains(conf, "restore_command") || strings.Contains(conf, "recovery_target") {
+			t.Errorf("the restored cluster keeps what was for the replay alone:\n%s", conf)
 		}
 		if _, _, err := c.restoreTo(t, e, "before", backup.Target{To: between.Add(-time.Hour)}); !errors.Is(err,
 			store.ErrNotFound) {

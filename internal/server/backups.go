@@ -195,7 +195,7 @@ func (p *parts) newestBackup(ctx context.Context) float64 {
 	}
 	p.glance.at, p.glance.newest = time.Now(), 0
 	if list, err := p.backups.List(ctx); err == nil && len(list) > 0 {
-		p.glance.newest = float64(list[0].At.Unix())
+		p.glance.newest = float64(backup.Newest(list).At.Unix())
 	}
 	return p.glance.newest
 }

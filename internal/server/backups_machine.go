@@ -11,8 +11,8 @@ import (
 	"sync"
 
 	"tenet/internal/backup"
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
-	"tenet/internal/sqlite"
 	"tenet/internal/store"
 	"tenet/internal/upkeep"
 )
@@ -27,7 +27,7 @@ var machineName = sync.OnceValue(func() *regexp.Regexp {
 
 // OpenMachineBackups returns the engine for backups of the files that only this instance has: its journal, with the
 // acknowledged writes that wait for the primary, and its admin's token. Without a journal it only reads backups.
-func OpenMachineBackups(o Options, machine string, journal *sqlite.Journal) (backup.Engine, error) {
+func OpenMachineBackups(o Options, machine string, waiting *journal.Journal) (backup.Engine, error) {
 	if o.Backups.Dir == "" {
 		return nil, errors.New("no backup directory: name one with --backup-dir, best on another disk")
 	}
@@ -43,8 +43,8 @@ func OpenMachineBackups(o Options, machine string, journal *sqlite.Journal) (bac
 		Beside:  []string{filepath.Join(o.DataDir, TokenFile)},
 		Inspect: inspectJournal, Keep: o.Backups.Keep, Free: freeSpace, Program: o.Version,
 	}
-	if journal != nil {
-		e.Database = journalCopier{Journal: journal}
+	if waiting != nil {
+		e.Database = journalCopier{Journal: waiting}
 	}
 	return backup.NewEmbedded(e), nil
 }
@@ -52,7 +52,7 @@ func OpenMachineBackups(o Options, machine string, journal *sqlite.Journal) (bac
 // journalCopier is a journal as backups see it: it has no documents and no log of its own.
 type journalCopier struct {
 	store.Reader
-	*sqlite.Journal
+	*journal.Journal
 }
 
 // Changes implements [backup.Database].
@@ -62,7 +62,7 @@ func (journalCopier) Changes(context.Context, knowledge.ChangeQuery) ([]knowledg
 
 // inspectJournal looks a copy of a journal over.
 func inspectJournal(ctx context.Context, path string) (f backup.Facts, err error) {
-	j, err := sqlite.OpenJournal(ctx, path, sqlite.JournalOptions{})
+	j, err := journal.Open(ctx, path, journal.Options{})
 	if err != nil {
 		return f, err
 	}
@@ -93,7 +93,8 @@ func (d *dual) machineJobs(o Options) ([]upkeep.Job, error) {
 				return "", err
 			}
 			old, err := e.Expire(ctx)
-			return fmt.Sprintf("copy %s of %s, %d bytes; %d old copies removed", c.Name, host, c.Bytes, len(old)), err
+			return fmt.Sprintf("copy %s of %s, %d bytes; %s removed", c.Name, host, c.Bytes,
+				knowledge.Count(len(old), "old copy", "old copies")), err
 		},
 	}}, nil
 }

@@ -204,9 +204,16 @@ func SetUpBackups(ctx context.Context, o Options, live backup.Cluster,
 	write bool,
 ) (s backup.Setup, restart bool, err error) {
 	b := o.Backups.withDefaults(o.DataDir)
+	account, err := backup.FindAccount(b.User)
+	if err != nil {
+		return s, false, err
+	}
 	options := backup.SetupOptions{Config: b.Config, Stanza: b.Stanza, Dir: b.Dir, Reading: live == nil}
 	if live != nil {
 		if options.Archiving, err = live.Archiving(ctx); err != nil {
+			return s, false, err
+		}
+		if options.Archiving.User, err = options.Archiving.LocalUser(ctx, account); err != nil {
 			return s, false, err
 		}
 	}
@@ -217,10 +224,6 @@ func SetUpBackups(ctx context.Context, o Options, live backup.Cluster,
 	s, err = backup.NewSetup(options)
 	if err != nil || !write {
 		return s, restart, err
-	}
-	account, err := backup.FindAccount(b.User)
-	if err != nil {
-		return s, false, err
 	}
 	if err := s.Write(ctx, b.Config, b.Dir, account); err != nil {
 		return s, false, err
@@ -233,11 +236,13 @@ func SetUpBackups(ctx context.Context, o Options, live backup.Cluster,
 	}
 	err = live.SwitchArchivingOn(ctx, s.Command)
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
-		return s, true, ErrSettingsLeft
+		if err = options.Archiving.SwitchOnLocally(ctx, account, s); err != nil {
+			return s, true, ErrSettingsLeft
+		}
 	}
 	return s, restart, err
 }
 
 // ErrSettingsLeft says that pgBackRest's configuration is in place, but the role may not change PostgreSQL's settings.
-var ErrSettingsLeft = errors.New("the role may not change PostgreSQL's settings: add the lines to postgresql.conf, " +
-	"and restart PostgreSQL")
+var ErrSettingsLeft = errors.New("neither the role nor this account may change PostgreSQL's settings: execute the " +
+	"statements as a superuser, and restart PostgreSQL")

@@ -20,7 +20,7 @@ func TestAReportResolvesWhatIsMendedAndNothingElse(t *testing.T) {
 	standing := func() string {
 		var open []string
 		list := w.want(http.StatusOK, http.MethodGet, "/api/v1/violations?status=open&repository=r", "").body
-		for _, path := range []string{"a.go", "b.go"} {
+		for _, path := range []string{"a.go", "b.go", "c.go"} {
 			if strings.Contains(list, `"path":"`+path+`"`) {
 				open = append(open, path)
 			}
@@ -31,12 +31,23 @@ func TestAReportResolvesWhatIsMendedAndNothingElse(t *testing.T) {
 		{"both are new", `"files":[{"path":"./a.go","content":"TODO\n"},{"path":"b.go","content":"TODO\n"}]`, "a.go b.go"},
 		{"it was there before", `"files":[{"path":"a.go","content":"x\nTODO\n","before":"TODO\n"}]`, "a.go b.go"},
 		{"it is in another line", `"files":[{"path":"a.go","content":"x\nTODO\n","lines":[1]}]`, "a.go b.go"},
-		{"its file is gone", `"gone":["./b.go"]`, "a.go"},
-		{"it is mended", `"files":[{"path":"./a.go","content":"x\n","before":"TODO\n"}]`, ""},
+		{
+			"it has another name", `"files":[{"path":"c.go","was":"./a.go","content":"x\nTODO\n","before":"TODO\n"}]`,
+			"b.go c.go",
+		},
+		{"its file is gone", `"gone":["./b.go"]`, "c.go"},
+		{"it is mended", `"files":[{"path":"./c.go","content":"x\n","before":"TODO\n"}]`, ""},
 	} {
 		w.want(http.StatusOK, http.MethodPost, "/api/v1/check", `{"repository":"r","report":true,`+step.body+`}`)
 		if got := standing(); got != step.want {
 			t.Errorf("%s: open are %q, want %q", step.name, got, step.want)
+		}
+	}
+	for _, was := range []string{`"was":"a.go"`, `"was":"../a.go","before":""`} {
+		got := w.want(http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/check", `{"repository":"r",
+			"report":true,"files":[{"path":"c.go","content":"",`+was+`}]}`)
+		if !strings.Contains(got.body, "/files/0/was") {
+			t.Errorf("%s is refused with %s", was, got.body)
 		}
 	}
 }

@@ -33,6 +33,18 @@ func tool(name, arguments string) doorOp {
 	}}
 }
 
+// asked asks the door of assistants for something that is no tool; name is what the method's header names.
+func asked(method, name, params string) doorOp {
+	return doorOp{"mcp", method + " " + name, func(w *web) (bool, string) {
+		body, header := plainRPC(method, params)
+		if name != "" {
+			header = append(header, "Mcp-Name", name)
+		}
+		s := w.ask(http.MethodPost, "/mcp", body, header...)
+		return s.status != http.StatusOK || strings.Contains(s.body, `"error":`), s.body
+	}, knowledge.RoleViewer}
+}
+
 // rpc asks the door of assistants.
 func (w *web) rpc(method, name, arguments string) *said {
 	w.t.Helper()
@@ -73,21 +85,24 @@ func toolCalls(t *testing.T, w *web) []doorOp {
 	return calls
 }
 
-// stream opens a stream of live changes, and leaves it.
-func stream(query, least string) doorOp {
-	return doorOp{"live", "a stream of " + query, func(w *web) (bool, string) {
+// stream opens a stream of live changes, and leaves it; with header, in another form than that of events.
+func stream(query, least string, header ...string) doorOp {
+	return doorOp{"live", fmt.Sprint("a stream of ", query, header), func(w *web) (bool, string) {
 		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+"/api/v1/live?"+query, nil)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer "+w.token)
 		req.Header.Set("Accept", "text/event-stream")
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		_ = resp.Body.Close()
-		return resp.StatusCode != http.StatusOK, resp.Status
+		return resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusSwitchingProtocols, resp.Status
 	}, least}
 }
 
@@ -99,7 +114,16 @@ func TestEveryDoorObeysTheTableAndKeepsTheRecord(t *testing.T) {
 	admin.want(http.StatusCreated, http.MethodPut, "/api/v1/templates/hello",
 		`{"category":"security","name":"Hello","template_content":"Hello"}`)
 	ops := append(toolCalls(t, admin), stream("kind=rule", knowledge.RoleViewer),
-		stream("kind=principal", knowledge.RoleAdmin), stream("key=principal/admin", knowledge.RoleAdmin))
+		stream("kind=principal", knowledge.RoleAdmin), stream("key=principal/admin", knowledge.RoleAdmin),
+		asked("resources/list", "", ""), asked("resources/templates/list", "", ""), asked("prompts/list", "", ""),
+		asked("resources/read", "tenet://rule/SEC-001", `"uri":"tenet://rule/SEC-001",`),
+		asked("prompts/get", "hello", `"name":"hello","arguments":{},`))
+	socket := []string{
+		"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13",
+		"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==",
+	}
+	ops = append(ops, stream("kind=rule", knowledge.RoleViewer, socket...),
+		stream("kind=principal", knowledge.RoleAdmin, socket...))
 	refused := map[string]int{}
 	for rank, role := range knowledge.Roles() {
 		p, token, err := access.NewPrincipal("the-"+role, role)

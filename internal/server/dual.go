@@ -10,6 +10,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/failover"
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
 	"tenet/internal/postgres"
 	"tenet/internal/sqlite"
@@ -31,7 +32,7 @@ type dual struct {
 	where    string
 	primary  atomic.Pointer[primary] // nil until PostgreSQL was reached
 	mirror   *sqlite.Store
-	journal  *sqlite.Journal
+	journal  *journal.Journal
 	seeds    *sqlite.Store // nil where there is a mirror
 	instance *sqlite.Store // runs of the jobs of this machine
 	stop     func()        // ends what start began
@@ -53,14 +54,18 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	slow := func(q sqlite.SlowQuery) { o.slowStatement(ctx, "mirror", q.Statement, q.Duration, q.Plan) }
 	d.mirror, err = openMirror(ctx, filepath.Join(o.DataDir, mirrorFile), sqlite.Options{
 		Mirror: true, Versions: int64(o.Outage.Versions), SlowQuery: o.SlowQuery, Slow: slow, Log: o.Log,
-		Observer: o.observer("mirror"), Indexing: o.indexing,
+		Observer: o.observer("mirror"), IndexLater: o.serves,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the mirror: %w", err)
 	}
-	d.journal, err = sqlite.OpenJournal(ctx, filepath.Join(o.DataDir, JournalFile), o.Journal)
+	d.journal, err = journal.Open(ctx, filepath.Join(o.DataDir, JournalFile), o.Journal)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
+	}
+	if n := d.journal.Requeued(); n > 0 {
+		o.Log.WarnContext(ctx, "batches of the journal were marked as settled, and not by this program: they wait "+
+			"again", "batches", n)
 	}
 	if d.instance, err = sqlite.Open(ctx, filepath.Join(o.DataDir, instanceFile),
 		sqlite.Options{Log: o.Log}); err != nil {
@@ -184,7 +189,8 @@ func (d *dual) sources() sources {
 		feed: d.Mirrored(), asOf: d.mirrorAsOf, journal: d.journal, taken: d.Journalled, waits: d.waiting,
 		queued:  d.journal.Find,
 		found:   foundIn(&d.primary),
-		batches: d.Store, desk: d.Store, mirror: d.Store, notes: d.standbys.notes, forget: d.forgets(),
+		batches: d.Store, desk: d.Store, mirror: d.Store, forget: d.forgets(),
+		notes: func() []string { return append(d.standbys.notes(), indexingNotes(d.mirror)...) },
 	}
 }
 
@@ -251,6 +257,7 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	out := map[string]any{"outage": st}
+	addIndexing(out, d.mirror)
 	if n := d.standbys.now.Load(); n != nil {
 		out["standbys"] = n
 	}

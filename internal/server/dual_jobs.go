@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -98,7 +97,7 @@ func (d *dual) monthsJob() upkeep.Job {
 			if err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("%d months made", made), nil
+			return knowledge.Count(made, "month", "months") + " made", nil
 		},
 	}
 }

@@ -167,7 +167,7 @@ func (e *effects) Work(ctx context.Context, _ *upkeep.Progress) (string, error) 
 	if err := e.book.PutEffects(ctx, list...); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d documents, counted since %s", len(list), first),
+	return fmt.Sprintf("%s, counted since %s", knowledge.Count(len(list), "document", "documents"), first),
 		e.book.ForgetEffects(ctx, dayOf(now.AddDate(0, 0, -effectDays)))
 }
 
@@ -247,9 +247,10 @@ func verdict(f *store.Effect, since string, now time.Time) (what, why string) {
 	runs := f.Followed + f.Violated + f.Exempted
 	switch {
 	case runs >= effectRuns && f.Violated+f.Exempted == 0:
-		return store.EffectDead, fmt.Sprintf("%d runs looked for it, and none found it broken", runs)
+		return store.EffectDead, knowledge.Count(runs, "run", "runs") + " looked for it, and none found it broken"
 	case runs >= effectRuns && 2*(f.Violated+f.Exempted) > runs:
-		return store.EffectNoisy, fmt.Sprintf("of %d runs %d broke it and %d were exempt", runs, f.Violated, f.Exempted)
+		return store.EffectNoisy, fmt.Sprintf("of %s %d broke it and %d had an exemption",
+			knowledge.Count(runs, "run", "runs"), f.Violated, f.Exempted)
 	case f.Served+runs == 0 && since <= dayOf(now.AddDate(0, 0, -effectPart)):
 		return store.EffectUnserved, "nobody was given it since " + since
 	}

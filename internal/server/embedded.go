@@ -2,11 +2,14 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tenet/internal/erasure"
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
 	"tenet/internal/observe"
@@ -23,14 +26,38 @@ type embedded struct {
 
 func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	path := filepath.Join(o.DataDir, databaseFile)
+	if err := notEmptied(o.DataDir); err != nil {
+		return nil, err
+	}
 	s, err := sqlite.Open(ctx, path, sqlite.Options{
-		SlowQuery: o.SlowQuery, Log: o.Log, Indexing: o.indexing, Observer: o.observer("sqlite"),
+		SlowQuery: o.SlowQuery, Log: o.Log, IndexLater: o.serves, Observer: o.observer("sqlite"),
 		Slow: func(q sqlite.SlowQuery) { o.slowStatement(ctx, "sqlite", q.Statement, q.Duration, q.Plan) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &embedded{s, path}, nil
+}
+
+// notEmptied refuses a database file of no bytes where a server has run, as a disk may leave one that failed: SQLite
+// takes it for a new one, which would be filled with the starter set, and get another admin token, as if nothing had
+// been lost.
+func notEmptied(dir string) error {
+	path := filepath.Join(dir, databaseFile)
+	file, err := os.Stat(path)
+	if err != nil || file.Size() > 0 {
+		return nil //nolint:nilerr // opening it says what is wrong
+	}
+	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
+		return nil // what it holds is brought over
+	}
+	for _, trace := range []string{TokenFile, erasure.File} {
+		if _, err := os.Stat(filepath.Join(dir, trace)); err == nil {
+			return fmt.Errorf("%s is empty, and %s tells of a server that ran there: restore a backup into a new directory, "+
+				"or remove the empty file to start again with nothing", path, trace)
+		}
+	}
+	return nil
 }
 
 // Erase implements [store.Eraser].
@@ -52,11 +79,30 @@ func (e *embedded) stat(ctx context.Context) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{
+	out := map[string]any{
 		"bytes": s.Bytes, "wal_bytes": s.WALBytes, "free_bytes": s.FreeBytes, "oldest_change": s.Oldest,
 		"newest_change":  s.Newest,
 		"waiting_writes": s.Waiting, "schema": s.Schema.Version,
-	}, nil
+	}
+	addIndexing(out, e.Store)
+	return out, nil
+}
+
+// addIndexing adds, while the search index is being made, how many documents are in it.
+func addIndexing(to map[string]any, s *sqlite.Store) {
+	if done, all := s.Indexing(); all > 0 {
+		to["search_index"] = map[string]int64{"documents": done, "of": all}
+	}
+}
+
+// indexingNotes returns the same as a warning.
+func indexingNotes(s *sqlite.Store) []string {
+	done, all := s.Indexing()
+	if all == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the search index is being made: %d of %s are in it", done,
+		knowledge.Count(all, "document", "documents"))}
 }
 
 // guards has nothing to look at: the program itself writes the log of an embedded database.
@@ -79,7 +125,12 @@ func (e *embedded) Level() knowledge.Level {
 	return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
 }
 
-func (e *embedded) sources() sources { return sources{feed: e, alone: true, found: e.Found} }
+func (e *embedded) sources() sources {
+	return sources{
+		feed: e, alone: true, found: e.Found,
+		notes: func() []string { return indexingNotes(e.Store) },
+	}
+}
 
 func (e *embedded) mode() string { return "embedded: the data is in this directory alone" }
 

@@ -10,6 +10,7 @@ import (
 	"tenet/internal/access"
 	"tenet/internal/failover"
 	"tenet/internal/httpapi"
+	"tenet/internal/journal"
 	"tenet/internal/knowledge"
 	"tenet/internal/observe"
 	"tenet/internal/sqlite"
@@ -111,7 +112,7 @@ type sources struct {
 	// asOf returns the time up to which the feed is current. Nil: it always is.
 	asOf func() knowledge.Time
 	// journal holds the batches that wait for the primary.
-	journal *sqlite.Journal
+	journal *journal.Journal
 	// taken reports whether a batch is in the journal that the log does not have yet.
 	taken func(ctx context.Context, id knowledge.BatchID) (bool, error)
 	// waits returns the documents that a batch in the journal writes.
@@ -126,7 +127,7 @@ type sources struct {
 	batches httpapi.BatchTeller
 	desk    access.Desk
 	mirror  httpapi.Mirror
-	// notes returns what the status page tells of the primary's standbys.
+	// notes returns warnings for the operator of a server that can answer.
 	notes func() []string
 }
 

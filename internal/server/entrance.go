@@ -124,6 +124,9 @@ func (k *keyPair) read() error {
 	if err != nil {
 		return fmt.Errorf("read the certificate for --tls-cert and --tls-key: %w", err)
 	}
+	if now := time.Now(); k.now != nil && now.After(pair.Leaf.NotAfter) && now.Before(k.now.Leaf.NotAfter) {
+		return fmt.Errorf("it has expired, on %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
 	k.now = &pair
 	return nil
 }
@@ -136,7 +139,8 @@ func changed(path string) time.Time {
 	return info.ModTime()
 }
 
-// get is for [tls.Config.GetCertificate]. A new certificate that can't be read leaves the old one in its place.
+// get is for [tls.Config.GetCertificate]. A new certificate that can't be read, or has expired before the old one has,
+// leaves the old one in its place.
 func (k *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -110,7 +110,7 @@ func (p *parts) sweepErased(ctx context.Context) (string, error) {
 	if err != nil || n == 0 {
 		return "", err
 	}
-	return fmt.Sprintf("%d people were in the data again, and were erased again", n), nil
+	return knowledge.Count(n, "person", "people") + " found in the data again, and erased again", nil
 }
 
 // Erase erases a person from the database.

@@ -198,8 +198,8 @@ func (f *fleet) Look(ctx context.Context, progress *upkeep.Progress) (string, er
 	if err := f.book.DropStandings(ctx, gone...); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d repositories, %d stand otherwise than before, %d are gone", len(list), len(changed),
-		len(gone)), f.recount(ctx)
+	return fmt.Sprintf("%s, %d changed, %d gone", knowledge.Count(len(list), "repository", "repositories"),
+		len(changed), len(gone)), f.recount(ctx)
 }
 
 // repositories reads those that are in use.

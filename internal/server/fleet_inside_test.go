@@ -180,7 +180,7 @@ func TestAFleetOfManyIsLookedAtOnceForAll(t *testing.T) {
 	if most := many/knowledge.MaxLimit + 5; docs.lists > most {
 		t.Errorf("%d lists were read for %d repositories, want at most %d", docs.lists, many, most)
 	}
-	if said, want := look(), fmt.Sprintf("%d repositories, 0 stand otherwise than before, 0 are gone",
+	if said, want := look(), fmt.Sprintf("%d repositories, 0 changed, 0 gone",
 		many); said != want {
 		t.Errorf("a second look says %q, want %q", said, want)
 	}

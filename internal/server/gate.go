@@ -22,7 +22,6 @@ type gate struct {
 	starting http.Handler
 	door     atomic.Pointer[http.Handler] // nil until reads can be answered
 	joined   chan struct{}                // closed when writes can be taken
-	what     atomic.Pointer[string]       // what takes its time; nil for nothing in particular
 	open     atomic.Bool                  // both are done, and nothing has to be looked at any more
 }
 
@@ -33,27 +32,17 @@ func newGate(version string, log *slog.Logger) *gate {
 	later := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
+	const why = "this server is starting"
 	doors := []httpapi.Mount{liveDoor(later), assistantDoor(later)}
 	g.starting = httpapi.New(httpapi.Options{
 		Version: version, Log: log, Mounts: doors, MetricsHandler: later,
-		Ready: func(context.Context) []string { return []string{g.why()} },
+		Ready: func(context.Context) []string { return []string{why} },
 		// Nobody can be told from a stranger yet, so nobody is refused as one.
 		Authenticate: func(string) (*access.Caller, error) {
-			return nil, &store.UnavailableError{Reason: g.why() + ": ask again soon", RetryAfter: startRetry, NotDone: true}
+			return nil, &store.UnavailableError{Reason: why + ": ask again soon", RetryAfter: startRetry, NotDone: true}
 		},
 	})
 	return g
-}
-
-// says tells those who come too early what takes its time.
-func (g *gate) says(what string) { g.what.Store(&what) }
-
-func (g *gate) why() string {
-	const why = "this server is starting"
-	if what := g.what.Load(); what != nil {
-		return why + ", " + *what
-	}
-	return why
 }
 
 // reads lets reads through to a door.

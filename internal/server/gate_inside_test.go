@@ -3,12 +3,9 @@ package server
 import (
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
-
-	"tenet/internal/sqlite"
 )
 
 func TestAGateHoldsWritesBackAndLetsReadsThrough(t *testing.T) {
@@ -40,45 +37,4 @@ func TestAGateHoldsWritesBackAndLetsReadsThrough(t *testing.T) {
 			t.Errorf("a write that waited: %d, want the door's answer", code)
 		}
 	})
-}
-
-// TestAStartThatTakesItsTimeTellsHowFarItIs opens a database whose search index is of another form, as after an
-// upgrade.
-func TestAStartThatTakesItsTimeTellsHowFarItIs(t *testing.T) {
-	dir := t.TempDir()
-	e, err := openEmbedded(t.Context(), Options{DataDir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Seed(t.Context(), e); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sqlite.Migrate(t.Context(), filepath.Join(dir, databaseFile), 16); err != nil {
-		t.Fatal(err)
-	}
-	g := newGate("1", nil)
-	ready := func() string {
-		w := httptest.NewRecorder()
-		g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
-		return w.Body.String()
-	}
-	if got := ready(); !strings.Contains(got, `"this server is starting"`) {
-		t.Errorf("at first: %s", got)
-	}
-	var told []string
-	e, err = openEmbedded(t.Context(), Options{DataDir: dir, starting: func(what string) {
-		g.says(what)
-		told = append(told, ready())
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	const want = `"this server is starting, it rebuilds its search index, 0 of `
-	if len(told) < 2 || !strings.Contains(told[0], want) {
-		t.Errorf("it told %q, want at first %s", told, want)
-	}
 }

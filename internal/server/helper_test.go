@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/awaittest"
 	"tenet/internal/cache"
 	"tenet/internal/client"
 	"tenet/internal/knowledge"
@@ -124,16 +125,8 @@ func get(t *testing.T, s store.Store, key string) *knowledge.Record {
 // await waits until a condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("still not: %s", what)
-		}
+	if !awaittest.Until(time.Minute, holds) {
+		t.Fatalf("still not: %s", what)
 	}
 }
 

@@ -1,13 +1,16 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"time"
 
+	"tenet/internal/erasure"
 	"tenet/internal/knowledge"
 	"tenet/internal/sqlite"
 )
@@ -30,6 +33,9 @@ func openHome(dir string) (*home, error) {
 	if err := safeDir(dir); err != nil {
 		return nil, err
 	}
+	if err := plainFiles(dir); err != nil {
+		return nil, err
+	}
 	owner, err := sqlite.Own(dir, sqlite.Ownership{PID: os.Getpid(), Since: knowledge.At(time.Now())})
 	if owned, ok := errors.AsType[*sqlite.OwnedError](err); ok {
 		return nil, &OwnedError{
@@ -41,6 +47,57 @@ func openHome(dir string) (*home, error) {
 		return nil, fmt.Errorf("take the data directory: %w", err)
 	}
 	return &home{dir, owner}, nil
+}
+
+// How long a server waits for a command to be done with the data directory.
+const (
+	homePatience = 10 * time.Second
+	homePause    = 20 * time.Millisecond
+)
+
+// awaitHome is [openHome] for a server: it waits a while for a command that works on the directory, and says so.
+func awaitHome(ctx context.Context, dir string, log *slog.Logger) (*home, error) {
+	patience, cancel := context.WithTimeout(ctx, homePatience)
+	defer cancel()
+	for said := false; ; said = true {
+		h, err := openHome(dir)
+		owned, ok := errors.AsType[*OwnedError](err)
+		if !ok || owned.URL != "" {
+			return h, err
+		}
+		if !said {
+			log.WarnContext(ctx, "another process is using the data directory: the server waits until it is done",
+				"data_dir", dir, "longest", homePatience.String())
+		}
+		select {
+		case <-time.After(homePause):
+		case <-patience.Done():
+			return nil, err
+		}
+	}
+}
+
+// plainFiles returns an error if something else than a file has the name of a file of the data directory: opening a
+// pipe would wait for ever.
+func plainFiles(dir string) error {
+	names := []string{TokenFile, erasure.File, PgBackRestFile}
+	for _, pattern := range []string{"*.db", "*.db-wal", "*.db-shm", "owner.json*"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range found {
+			names = append(names, filepath.Base(path))
+		}
+	}
+	for _, name := range names {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is no file (its mode is %s), and that name is for one of the data directory: move "+
+				"it away", filepath.Join(dir, name), info.Mode())
+		}
+	}
+	return nil
 }
 
 // announce writes the address of the server for other processes of this machine.

@@ -62,8 +62,8 @@ func InspectPostgres(ctx context.Context, o Options, role string) ([]Finding, er
 		})
 	}
 	for _, c := range costs {
-		found = append(found, Finding{"statements", FoundOK, fmt.Sprintf("%s: %d calls, %.0f ms in all, %.3f ms each",
-			c.Name, c.Calls, c.Total, c.Mean)})
+		found = append(found, Finding{"statements", FoundOK, fmt.Sprintf("%s: %s, %.0f ms in all, %.3f ms each",
+			c.Name, knowledge.Count(c.Calls, "call", "calls"), c.Total, c.Mean)})
 	}
 	return found, nil
 }

@@ -22,8 +22,8 @@ import (
 type Upkeep struct {
 	Schedules    []string      `name:"schedule" doc:"Schedule of a job, as in \"backup.full=0 2 * * *\": five fields of cron in UTC; nothing after the = switches the schedule off. May be given several times"`
 	Window       string        `name:"maintenance-window" doc:"When heavy jobs may start, in UTC, as in \"first sunday 03:00-05:00\"; always when empty"`
-	ArchiveAfter time.Duration `name:"archive-after" default:"17520h" doc:"How long a retired document stays where it is; then the job retention.archive moves it to the archive"`
-	RetainAudit  time.Duration `name:"retain-audit" default:"9600h" doc:"How long the audit and the history of jobs are kept; PostgreSQL drops the audit by whole months"`
+	ArchiveAfter time.Duration `name:"archive-after" default:"17520h" least:"1" doc:"How long a retired document stays where it is; then the job retention.archive moves it to the archive"`
+	RetainAudit  time.Duration `name:"retain-audit" default:"9600h" least:"1" doc:"How long the audit and the history of jobs are kept; PostgreSQL drops the audit by whole months"`
 	AuditReads   bool          `name:"audit-reads" words:"off,all" default:"off" doc:"Whether the audit tells who read which document, list or search, when and by which door, and who signed in: off or all"`
 	RetainLog    time.Duration `name:"retain-log" default:"0s" doc:"How long changes are kept, and no shorter than retain-audit; 0 for ever. While there are labels in use none is removed"`
 }
@@ -118,7 +118,7 @@ func (p *parts) jobs(o Options) []upkeep.Job {
 			Do:  p.checkDocuments,
 		},
 	}
-	list = append(list, upkeep.Job{
+	list = append(list, p.searchJob(), upkeep.Job{
 		Name: "audit.verify", Schedule: "20 5 * * 0", Book: upkeep.Shared, Heavy: true,
 		Doc: "Verifies the audit, who was refused and who read what, as `tenet doctor audit` does",
 		Do:  p.verifyAudit,
@@ -170,14 +170,15 @@ func (p *parts) retain(ctx context.Context, u Upkeep) (string, error) {
 			return "", err
 		}
 		if len(labels) > 0 {
-			return fmt.Sprintf("%d runs removed; the log is kept whole for its labels: %s", runs,
-				strings.Join(labels, ", ")), nil
+			return fmt.Sprintf("%s removed; the log is kept whole for its labels: %s",
+				knowledge.Count(runs, "run", "runs"), strings.Join(labels, ", ")), nil
 		}
 		if changes, err = p.engine.retain(ctx, knowledge.At(now.Add(-max(u.RetainLog, audit))), 1); err != nil {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d runs and %d changes removed", runs, changes), nil
+	return fmt.Sprintf("%s and %s removed", knowledge.Count(runs, "run", "runs"),
+		knowledge.Count(changes, "change", "changes")), nil
 }
 
 // labelsInUse returns the ids of the labels that are in use. Each shows documents as old changes left them, also those
@@ -245,7 +246,7 @@ func (p *parts) verifyAudit(ctx context.Context, progress *upkeep.Progress) (str
 		return "", err
 	}
 	p.log.LogAttrs(ctx, slog.LevelInfo, "head of the audit", slog.String("head", head.String()))
-	return fmt.Sprintf("verified %d entries; head %s", head.Seq, head), nil
+	return fmt.Sprintf("verified %s; head %s", knowledge.Count(head.Seq, "entry", "entries"), head), nil
 }
 
 // jobMetrics are what a scrape learns of the jobs.

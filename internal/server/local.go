@@ -151,6 +151,11 @@ func (l *Local) VerifyAudit(ctx context.Context) (store.AuditHead, error) {
 // Seeded tells what of the starter set was written when the database was opened.
 func (l *Local) Seeded() SeedReport { return l.seeded }
 
+// Reindex rebuilds the search index, and the rows by tag and language.
+func (l *Local) Reindex(ctx context.Context, progress func(done int)) error {
+	return reindex(ctx, l.engine, progress)
+}
+
 // VerifyChanges checks the log of changes, with the documents in it.
 func (l *Local) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
 	return l.engine.VerifyChanges(ctx, progress)

@@ -245,7 +245,7 @@ func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Policy: o.Policy,
 		Level: p.level, Seq: p.engine.Seq,
 		Fresh: store.WithFresh, Ready: p.ready, Status: p.status, Observe: p.observed,
-		Guidance: p.guidance, Labels: p.labelled(), Notes: p.notes, Uses: p.uses, Jobs: p.keeper,
+		Guidance: p.guidance, Labels: p.labelled(), Notes: p.from.notes, Uses: p.uses, Jobs: p.keeper,
 		Audit: p.engine.auditBook(),
 		Fleet: p.fleet, Effects: p.effects, Check: p.check, Erase: p.erase, Reads: p.told,
 		Archive: p.policy.Confidential.Archived(p.engine, p.engine.archive()),
@@ -288,14 +288,6 @@ func (p *parts) ready(ctx context.Context) []string {
 		return []string{"the database gave no answer within " + readyTimeout.String()}
 	}
 	return nil
-}
-
-// notes returns warnings for the operator of a server that can answer.
-func (p *parts) notes() []string {
-	if p.from.notes == nil {
-		return nil
-	}
-	return p.from.notes()
 }
 
 // status returns what the status page shows of the parts. What can't be told is left out; readiness says why.

@@ -1,8 +1,12 @@
 package server_test
 
 import (
+	"database/sql" //nolint:depguard // a restored database has another text of the same version
+	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,4 +94,53 @@ func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	admin.want(http.StatusForbidden, http.MethodPost, path(late)+"/apply", "")
 	admin.want(http.StatusOK, http.MethodPost, path(late)+"/reviews", `{"verdict":"approve"}`)
 	admin.want(http.StatusOK, http.MethodPost, path(late)+"/apply", "")
+}
+
+// TestAProposalForAnotherTextOfTheVersionIsRefused proposes, and applies, a change to a version whose number stands for
+// another text than its writer saw, as in a database that was put back from a backup.
+func TestAProposalForAnotherTextOfTheVersionIsRefused(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		x := start(t, o)
+		admin := x.browse(t)
+		rule := storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = "TAG-1", "security" })
+		write(t, x.admin(t), "admin", knowledge.Put(rule, knowledge.NoVersion))
+		tag := admin.want(http.StatusOK, http.MethodGet, "/api/v1/rules/TAG-1", "").header.Get("ETag")
+		propose := func(status int, id, seen string) *said {
+			return admin.want(status, http.MethodPut, "/api/v1/proposals/018f4a3e-7c10-7a5e-9f0b-0000000000"+id,
+				`{"title":"Say it better","ops":[{"verb":"patch","kind":"rule","id":"TAG-1","patch":{"priority":9},`+
+					seen+`}]}`)
+		}
+		if a := propose(http.StatusConflict, "01", `"if_match":"\"1-000000000000\""`); !strings.Contains(a.body,
+			"its text is another") {
+			t.Errorf("of another text: %s", a.body)
+		}
+		propose(http.StatusUnprocessableEntity, "01", `"if_match":"1"`)
+		propose(http.StatusUnprocessableEntity, "01", `"if_match":"\"018f4a3e-7c10-7a5e-9f0b-000000000001\""`)
+		propose(http.StatusUnprocessableEntity, "01", `"if_version":2,"if_match":"\"1-000000000000\""`)
+		propose(http.StatusCreated, "02", `"if_version":1`)
+		a := propose(http.StatusCreated, "01", `"if_match":`+strconv.Quote(tag))
+		if !strings.Contains(a.body, `"if_version":1`) || !strings.Contains(a.body, `"if_match":`+strconv.Quote(tag)) {
+			t.Errorf("the proposal does not say what its writer saw: %s", a.body)
+		}
+		const path = "/api/v1/proposals/018f4a3e-7c10-7a5e-9f0b-000000000001"
+		if o.DatabaseURL != "" {
+			return
+		}
+		x.end(t)
+		db, err := sql.Open("sqlite", filepath.Join(x.dir, "tenet.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.ExecContext(t.Context(), "UPDATE rules SET document = json_set(document, '$.title', 'Another') "+
+			"WHERE rule_id = 'TAG-1'")
+		if err = errors.Join(err, db.Close(), os.RemoveAll(filepath.Join(x.dir, "cache"))); err != nil {
+			t.Fatal(err)
+		}
+		o.DataDir = x.dir
+		admin = start(t, o).browse(t)
+		if a := admin.want(http.StatusOK, http.MethodGet, path+"/changes", ""); !strings.Contains(a.body, `"moved":true`) {
+			t.Errorf("what it would do, to another text: %s", a.body)
+		}
+		admin.want(http.StatusConflict, http.MethodPost, path+"/apply", "")
+	})
 }

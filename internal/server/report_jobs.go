@@ -77,12 +77,13 @@ func (d *dual) size(ctx context.Context) (size, error) {
 
 // reported reads a report of before.
 var reported = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(\d+) documents, (\d+) changes, (\d+) bytes`)
+	return regexp.MustCompile(`^(\d+) documents?, (\d+) changes?, (\d+) bytes`)
 })
 
 // report says how much there is, how it grew since a run before, and how long the disk lasts at that rate.
 func (z size) report(now time.Time, before *store.Run) string {
-	text := fmt.Sprintf("%d documents, %d changes, %d bytes", z.documents, z.changes, z.bytes)
+	text := fmt.Sprintf("%s, %s, %d bytes", knowledge.Count(z.documents, "document", "documents"),
+		knowledge.Count(z.changes, "change", "changes"), z.bytes)
 	if z.freeKnown {
 		text += fmt.Sprintf("; %d MiB are free on its disk", z.free>>20)
 	}
@@ -114,7 +115,7 @@ func forDays(n float64) string {
 	if n > 10*year {
 		return "more than 10 years"
 	}
-	return fmt.Sprintf("%d days", int64(math.Floor(n)))
+	return knowledge.Count(int64(math.Floor(n)), "day", "days")
 }
 
 // indexes reports on the indexes of a PostgreSQL.
@@ -127,10 +128,11 @@ func indexes(ctx context.Context, c *postgres.Cluster) (string, error) {
 	if !r.Since.IsZero() {
 		since = "since " + knowledge.At(r.Since).Format(time.RFC3339)
 	}
-	text := fmt.Sprintf("%d indexes; unused %s: %s; duplicates: %s", r.Indexes, since, orNone(r.Unused),
-		orNone(r.Duplicates))
+	text := fmt.Sprintf("%s; unused %s: %s; duplicates: %s", knowledge.Count(r.Indexes, "index", "indexes"), since,
+		orNone(r.Unused), orNone(r.Duplicates))
 	if r.Replicas > 0 {
-		text += fmt.Sprintf("; %d replicas count for themselves: what is unused here may be used there", r.Replicas)
+		text += fmt.Sprintf("; %s with counts of their own: what is unused here may be used there",
+			knowledge.Count(r.Replicas, "replica", "replicas"))
 	}
 	return text + "; wait for a whole month of counting before one is dropped", nil
 }

@@ -98,23 +98,10 @@ func reasonOf(t *testing.T, index string) string {
 	return ""
 }
 
-// deviations tell where the tables differ from the design that they began with.
-const deviations = `
-What differs from the design that the tables began with, and why:
-
-| the design | here | why |
-| --- | --- | --- |
-| rules and practices partitioned by category | whole tables, categories in a table of their own with a foreign key | a list of partitions lets one id in twice and refuses new categories; a page reads as much of a large table as of a small one |
-| partial indexes where a document is in use | the flag is the first column of each index, or the second behind what is equal | what is retired is a range of the same index, and both together are two ranges merged |
-| an index by severity and time of making | a generated ` + "`rank`" + ` with the severity in front, in every index of house order | one order for every list, and keyset pages by it |
-| GIN indexes on examples and benefits | none; their words are in ` + "`search`" + ` | the questions by content are questions for words; an index of JSON paths is written for each row and asked by nobody |
-| an index for the keys of ` + "`extra`" + ` | none: such a question reads its kind | it holds what an import could ` +
-	`not place; ask psql, or ` + "`tenet export`" + ` |
-| tags and languages as JSON | kept as JSON, with a row for each in ` + "`facets`" + ` | pages by tag in house order are one walk along an index |
-| full-text columns in each table | ` + "`search`" + `, one table for all kinds | one search over all kinds, and rows of documents stay narrow |
-| unique titles or names | ids alone are unique | two teams may call two rules the same; an import recognizes a document by its place and its text |
-| history tables by trigger | ` + "`changes`" + `, one log with a chain of hashes | the log is history, feed and proof at once |
-| append-only tables partitioned by time | only ` + "`audit`" + `, by months; the others are whole | retention drops what is old of it; see [docs/decisions.md](decisions.md#the-audit-has-months-and-nothing-else-has) |
+// preface tells what answers questions by content, and where the reasons of the tables stand.
+const preface = `
+What differs from the design that the tables began with, and why, says
+[docs/decisions.md](decisions.md#where-tables-types-and-indexes-differ).
 
 Questions by the content of JSON, and what answers them: *which rules are for Go?* ` +
 	"`tenet list rules --language go`" + `, by facets; *which examples mention a function?* search, by words; *which rules came from this file?* a tag, by facets; *which documents have this key in
@@ -133,7 +120,7 @@ func TestSchemaDocumentIsCurrent(t *testing.T) {
 		"but for its own means of search and the months of the audit; there the columns of a document are generated " +
 		"from " +
 		"its canonical JSON in the column `document`.\n")
-	b.WriteString(deviations)
+	b.WriteString(preface)
 	for table := range strings.FieldsSeq(pgtest.Value(t, url, tablesSQL)) {
 		fmt.Fprintf(&b, "\n## %s\n\n| column | type | null | default |\n| --- | --- | --- | --- |\n%s\n", table,
 			pgtest.Value(t, url, columnsSQL, table))

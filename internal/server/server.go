@@ -13,11 +13,11 @@ import (
 	"tenet/internal/access"
 	"tenet/internal/failover"
 	"tenet/internal/httpapi"
+	"tenet/internal/journal"
 	"tenet/internal/live"
 	"tenet/internal/observe"
 	"tenet/internal/postgres"
 	"tenet/internal/settings"
-	"tenet/internal/sqlite"
 	"tenet/internal/upkeep"
 )
 
@@ -37,11 +37,11 @@ type Options struct {
 	// AllowUnverifiedTLS allows a PostgreSQL on another machine whose certificate is not verified.
 	AllowUnverifiedTLS bool
 	Postgres           postgres.Options
-	SlowQuery          time.Duration `name:"slow-query" default:"200ms" doc:"Slower statements are logged with their plan"`
+	SlowQuery          time.Duration `name:"slow-query" default:"200ms" least:"1" doc:"Slower statements are logged with their plan"`
 	NoMigrate          bool          `name:"migrate" words:"true,false" default:"true" doc:"Bring the schema of a PostgreSQL up to date at the start; false where the role may not, and tenet migrate up runs under another"`
 	NoSeed             bool          `name:"seed" words:"true,false" default:"true" doc:"Write the starter set into a new, empty database"`
 	Outage             failover.Options
-	Journal            sqlite.JournalOptions
+	Journal            journal.Options
 	Backups            Backups
 	Upkeep             Upkeep
 
@@ -55,15 +55,8 @@ type Options struct {
 	Version   string        // of the program
 	Log       *slog.Logger  // nothing is logged when nil
 
-	measures *observe.Metrics  // nil for a command: nobody scrapes it
-	starting func(what string) // is told what takes its time at a start; nil for a command
-}
-
-// indexing tells how far the search index is that is rebuilt.
-func (o Options) indexing(done, all int) {
-	if o.starting != nil {
-		o.starting(fmt.Sprintf("it rebuilds its search index, %d of %d documents", done, all))
-	}
+	measures *observe.Metrics // nil for a command: nobody scrapes it
+	serves   bool             // false for a command, which waits for what a server does in the background
 }
 
 // queryObserver is what the engines tell of their statements.
@@ -187,7 +180,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	o = o.withDefaults()
 	s := &Server{o: o}
-	if s.home, err = openHome(o.DataDir); err != nil {
+	if s.home, err = awaitHome(ctx, o.DataDir, o.Log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -202,7 +195,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
-	o.starting = s.gate.says
+	o.serves = true
 	if s.parts, err = assemble(ctx, o); err != nil {
 		return nil, err
 	}

@@ -119,7 +119,8 @@ func (p *parts) checkDocuments(ctx context.Context, progress *upkeep.Progress) (
 	if err := r.Err(); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d documents are as tenet would take them", r.Documents), nil
+	return knowledge.Count(r.Documents, "document is as tenet would take it",
+		"documents are as tenet would take them"), nil
 }
 
 func (e *embedded) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int,

@@ -24,11 +24,12 @@ const (
 //	doc:"…"           what it is for
 //	by:"flag"         an argument of one call, which neither the environment nor the file gives
 //	by:"secret"       given by the environment and the file, and not by a flag, which everybody on the machine could read
-//	least:"1"         the lowest number that is accepted
+//	least:"1"         the lowest number that is accepted; a duration is longer than 0. [Defaults] replaces a 0
 //	words:"no,yes"    the words for false and true of a bool
 //	split:","         what separates several values of a list that are given at once
+//	blank:"none"      what the empty text means; without it no flag takes that
 type Setting struct {
-	Name, Short, Doc, Default, By string
+	Name, Short, Doc, Default, By, Blank string
 
 	field reflect.Value
 	least int64
@@ -58,7 +59,7 @@ func in(v reflect.Value) []*Setting {
 func newSetting(name string, tag reflect.StructTag, v reflect.Value) *Setting {
 	s := &Setting{
 		Name: name, Short: tag.Get("short"), Doc: tag.Get("doc"), Default: tag.Get("default"), By: tag.Get("by"),
-		split: tag.Get("split"), field: v,
+		Blank: tag.Get("blank"), split: tag.Get("split"), field: v,
 	}
 	if words := tag.Get("words"); words != "" {
 		s.words = strings.Split(words, ",")
@@ -144,6 +145,9 @@ func (s *Setting) Set(text string) error {
 		if err != nil || d < 0 {
 			return fmt.Errorf("%q: want a duration such as 500ms, 30s or 5m", text)
 		}
+		if int64(d) < s.least {
+			return fmt.Errorf("%q: want a duration that is longer than nothing", text)
+		}
 		s.field.SetInt(int64(d))
 	case bool:
 		b, err := s.truth(text)
@@ -172,6 +176,12 @@ func (s *Setting) Set(text string) error {
 		s.field.SetString(text)
 	}
 	return nil
+}
+
+// IsList reports whether the setting is a list, to which each Set adds.
+func (s *Setting) IsList() bool {
+	_, list := reflect.TypeAssert[[]string](s.field)
+	return list
 }
 
 // parts returns the values of a list that are given at once.

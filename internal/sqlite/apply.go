@@ -91,8 +91,14 @@ func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte
 		at = t.now
 	}
 	receipt := knowledge.Receipt{Batch: b.ID, Records: make([]*knowledge.Record, len(b.Ops))}
+	if err := keep(ctx, t, b, &receipt); err != nil {
+		return knowledge.Receipt{}, err
+	}
 	var faults []knowledge.Fault
 	for i := range b.Ops {
+		if receipt.Left(i) {
+			continue
+		}
 		rec, err := t.op(ctx, b, i, at)
 		var invalid *knowledge.InvalidError
 		switch {
@@ -132,10 +138,42 @@ func (t *tx) receipt(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt
 		changes, err = foundAt(ctx, t, b, receipt.Seq)
 		return knowledge.FoundReceipt(b, changes), err
 	}
-	for i := range changes {
-		receipt.Records = append(receipt.Records, changes[i].Record)
+	if err != nil {
+		return receipt, err
+	}
+	receipt = knowledge.ReceiptOf(b, changes)
+	if receipt.Kept == nil {
+		return receipt, nil
+	}
+	found, err := foundAt(ctx, t, b, receipt.Seq)
+	for i := range found {
+		if receipt.Left(i) {
+			receipt.Keep(i, found[i].Record)
+		}
 	}
 	return receipt, err
+}
+
+// keep finds the ops of a batch that leave their documents as they are, if those are still at the version that was
+// looked at, and notes the last op that does something.
+func keep(ctx context.Context, t *tx, b *knowledge.Batch, receipt *knowledge.Receipt) error {
+	t.last = len(b.Ops) - 1
+	for i, rec := range b.Same {
+		if rec == nil {
+			continue
+		}
+		now, err := t.current(ctx, rec.Key)
+		if err != nil {
+			return err
+		}
+		if now.doc != nil && now.doc.Stamps().Version == rec.Version {
+			receipt.Keep(i, rec)
+		}
+	}
+	for t.last > 0 && receipt.Left(t.last) {
+		t.last--
+	}
+	return nil
 }
 
 // op applies op i of a batch and returns the resulting record.
@@ -196,7 +234,7 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 	}
 	return rec, t.log(ctx, b, &knowledge.Change{
 		Batch: b.ID, Verb: knowledge.ChangeVerb(before.doc, next), Key: op.Key, Version: rec.Version, Record: rec, Actor: b.Actor, At: at,
-		Hash: sha256.Sum256(rec.JSON), More: i < len(b.Ops)-1,
+		Hash: sha256.Sum256(rec.JSON), More: i < t.last,
 	})
 }
 
@@ -296,7 +334,7 @@ func (t *tx) leave(ctx context.Context, b *knowledge.Batch, i int, now current, 
 	}
 	return t.log(ctx, b, &knowledge.Change{
 		Batch: b.ID, Verb: op.Verb, Key: op.Key, Version: version, Actor: b.Actor, At: at,
-		Hash: knowledge.RemovalHash(op.Verb, b.Actor, at), More: i < len(b.Ops)-1,
+		Hash: knowledge.RemovalHash(op.Verb, b.Actor, at), More: i < t.last,
 	})
 }
 

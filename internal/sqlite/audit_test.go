@@ -42,7 +42,7 @@ func forge(t *testing.T, path, forged string) {
 
 func TestRefusalsOfBeforeAreChained(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	migrateTo(t, path, primary, 13)
+	migrateTo(t, path, 13)
 	forge(t, path, `INSERT INTO refusals (refusal_id, at, actor, action, key, reason, request_id, peer) VALUES
 (4, 1700000000000001, 'eve', 'put', 'rule/x', 'é', 'r1', ''), (9, 1700000000000002, 'ann', 'entered', '', '', '',
 '192.0.2.7')`)

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -44,7 +47,7 @@ func NewBuilder(ctx context.Context, path string) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{ctx: ctx, path: path, w: w, t: &tx{writer: w}, piece: buildCommit}
+	b := &Builder{ctx: ctx, path: path, w: w, t: &tx{writer: w, beside: beside()}, piece: buildCommit}
 	if err := b.prepare(); err != nil {
 		return nil, errors.Join(b.fail(err), b.Discard())
 	}
@@ -78,7 +81,7 @@ func (b *Builder) prepare() error {
 	if err := b.execAll("BEGIN"); err != nil {
 		return err
 	}
-	return b.t.setMeta(b.ctx, "search_form", int64(knowledge.IndexForm))
+	return b.t.setMeta(b.ctx, wholeIndex, int64(knowledge.IndexForm))
 }
 
 func (b *Builder) execAll(statements ...string) error {
@@ -147,7 +150,18 @@ func (b *Builder) step() error {
 	return b.fail(b.w.exec(b.ctx, "BEGIN"))
 }
 
+// beside returns a group in which as many index entries are made at once as there are processors.
+func beside() *errgroup.Group {
+	g := &errgroup.Group{}
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	return g
+}
+
 func (b *Builder) commit() error {
+	if err := b.t.beside.Wait(); err != nil {
+		return err
+	}
+	b.t.beside = beside()
 	if err := b.w.flush(b.ctx, &b.t.job); err != nil {
 		return err
 	}
@@ -195,9 +209,9 @@ func (b *Builder) complete() error {
 
 // Discard deletes the file.
 func (b *Builder) Discard() error {
-	var err error
+	err := b.t.beside.Wait()
 	if b.w != nil {
-		err = b.w.close(b.ctx, false)
+		err = errors.Join(err, b.w.close(b.ctx, false))
 		b.w = nil
 	}
 	return errors.Join(err, removeFile(b.path))

@@ -37,6 +37,9 @@ func (l *look) correct() error {
 			continue
 		}
 		words, err := l.similar(word, "", knowledge.NewSpelling(word))
+		if err == nil && len(words) == 0 {
+			words, err = l.composed(word)
+		}
 		if err != nil {
 			return err
 		}
@@ -84,18 +87,7 @@ func (l *look) similar(word, mark string, c *knowledge.Spelling) ([]string, erro
 		starts = []string{mark}
 	}
 	for _, start := range starts {
-		from, to := prefixRange(start)
-		err := l.query(l.ctx, "search.similar", "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
-			[]any{from, to, maxNeighbours},
-			func(r *sql.Rows) error {
-				var term sql.RawBytes
-				if err := r.Scan(&term); err != nil {
-					return err
-				}
-				c.Try(term[len(mark):])
-				return nil
-			})
-		if err != nil {
+		if err := l.compare(start, len(mark), c); err != nil {
 			return nil, err
 		}
 	}
@@ -105,6 +97,55 @@ func (l *look) similar(word, mark string, c *knowledge.Spelling) ([]string, erro
 				c.Try([]byte(t))
 			} else if value, ok := strings.CutPrefix(t, mark); ok && mark != "" {
 				c.Try([]byte(value))
+			}
+		}
+	}
+	return c.Best(), nil
+}
+
+// compare compares a misspelled word with those of the index that begin with a text, of which some bytes are a mark.
+func (l *look) compare(start string, mark int, c *knowledge.Spelling) error {
+	if mark == 0 {
+		if words, err := l.vocabulary(l.ctx); err != nil || !words.cut {
+			if err == nil {
+				for word := range words.beginning(start) {
+					c.Try([]byte(word))
+				}
+			}
+			return err
+		}
+	}
+	from, to := prefixRange(start)
+	return l.query(l.ctx, "search.similar", "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
+		[]any{from, to, maxNeighbours},
+		func(r *sql.Rows) error {
+			var term sql.RawBytes
+			if err := r.Scan(&term); err != nil {
+				return err
+			}
+			c.Try(term[mark:])
+			return nil
+		})
+}
+
+// composed returns the words of the index that begin or end with a word that no document contains: Fehlerbehandlung for
+// Behandlung.
+func (l *look) composed(word string) ([]string, error) {
+	c := knowledge.NewComposed(word)
+	if l.compared++; c == nil || l.compared > maxCompared {
+		return nil, nil
+	}
+	words, err := l.vocabulary(l.ctx)
+	if err != nil {
+		return nil, err
+	}
+	for term := range words.holding(c.Stem) {
+		c.Try(term)
+	}
+	for _, x := range l.entries {
+		for i := range x.entry.Postings {
+			if t := x.entry.Postings[i].Term; t[0] > 2 {
+				c.Try(t)
 			}
 		}
 	}

@@ -53,15 +53,6 @@ func TestChild(t *testing.T) {
 			_, err := s.Apply(ctx, b)
 			return b.ID, err
 		})
-	case "journal":
-		j, err := OpenJournal(ctx, filepath.Join(dir, "journal.db"), JournalOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		hammer(t, func() (uuid.UUID, error) {
-			e := entry(t, storetest.Rule())
-			return e.Batch.ID, j.Append(ctx, e)
-		})
 	}
 }
 
@@ -161,21 +152,6 @@ func TestKilledWriterLeavesWholeBatchesAndAllThatWereAcknowledged(t *testing.T) 
 	put(t, s, storetest.Rule())
 }
 
-func TestKilledJournalKeepsAllThatWasAcknowledged(t *testing.T) {
-	dir := t.TempDir()
-	done := killed(t, "journal", dir)
-	j := openJournal(t, filepath.Join(dir, "journal.db"), JournalOptions{})
-	for _, id := range done {
-		if _, out, err := j.Find(t.Context(), id); err != nil || out.State != knowledge.BatchQueued {
-			t.Errorf("batch %s was acknowledged: %+v, %v", id, out, err)
-		}
-	}
-	if err := j.Check(t.Context()); err != nil {
-		t.Errorf("Check: %v", err)
-	}
-	appendEntry(t, j, entry(t, storetest.Rule()))
-}
-
 // sound checks that everything that is derived from the documents fits them.
 func sound(t testing.TB, s *Store) {
 	t.Helper()
@@ -268,14 +244,6 @@ func TestFullDiskRefusesWritesAndLosesNothing(t *testing.T) {
 			t.Errorf("Get(%s) on a full disk: %v", key, err)
 		}
 	}
-	j, err := OpenJournal(ctx, filepath.Join(dir, "journal.db"), JournalOptions{})
-	if err == nil {
-		err = j.Append(ctx, entry(t, storetest.Rule()))
-		_ = j.Close()
-	}
-	if !errors.As(err, &u) {
-		t.Errorf("a journal on a full disk: %v, want ErrUnavailable", err)
-	}
 	if err := s.Close(); err != nil {
 		t.Logf("Close on a full disk: %v", err)
 	}
@@ -287,37 +255,4 @@ func TestFullDiskRefusesWritesAndLosesNothing(t *testing.T) {
 		t.Errorf("VerifyChanges: %v", err)
 	}
 	sound(t, s)
-}
-
-func TestFullDiskOfAJournalLosesNoEntry(t *testing.T) {
-	ctx := t.Context()
-	dir := pgtest.SmallDisk(t, 4<<20)
-	path := filepath.Join(dir, "journal.db")
-	j := openJournal(t, path, JournalOptions{})
-	text := strings.Repeat("A word, and another one. ", 4000)
-	var taken []knowledge.BatchID
-	for {
-		e := entry(t, storetest.Rule(func(r *knowledge.Rule) { r.Description = text }))
-		err := j.Append(ctx, e)
-		if err == nil {
-			taken = append(taken, e.Batch.ID)
-			continue
-		}
-		var u *store.UnavailableError
-		if !errors.As(err, &u) || !u.NotDone {
-			t.Errorf("Append on a full disk: %#v, want an UnavailableError with NotDone", err)
-		}
-		break
-	}
-	_ = j.Close()
-	j = openJournal(t, path, JournalOptions{})
-	list := oldest(t, j)
-	if len(list) != len(taken) || len(taken) == 0 {
-		t.Fatalf("%d entries wait, want the %d that were taken", len(list), len(taken))
-	}
-	for i := range list {
-		if list[i].Batch.ID != taken[i] {
-			t.Errorf("entry %d is %s, want %s", i, list[i].Batch.ID, taken[i])
-		}
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -155,11 +156,13 @@ func (e *eraser) within(what string) (condition string, args []any) {
 
 // quoted returns a text as a JSON string.
 func quoted(text string) string {
-	j, err := plainJSON(text)
-	if err != nil {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(text); err != nil {
 		return text // a text always has a form
 	}
-	return strings.TrimSuffix(j, "\n")
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // redacted returns a document without the person; "" if it does not name them.

@@ -19,7 +19,7 @@ type role int
 const (
 	primary role = iota
 	mirror
-	journal
+	guest // tables of another package
 )
 
 // A file is a database file with its readers and its writer.
@@ -27,6 +27,7 @@ type file struct {
 	opts      Options
 	path      string
 	role      role
+	tables    *Tables          // of another package; nil for a store
 	source    knowledge.Source // of its records
 	schema    Schema           // at Open
 	slow      slowGate
@@ -40,6 +41,9 @@ type file struct {
 	done   chan struct{}  // closed when the writer has ended
 	err    error          // of closing the writer; to be read when done is closed
 	work   sync.WaitGroup // reads of old files
+	// indexing is the search index in the making, nil while it is whole.
+	indexing atomic.Pointer[indexing]
+	indexer  sync.WaitGroup // what makes it in the background
 
 	// mu guards the fields that a swap of the file replaces.
 	mu    sync.RWMutex
@@ -49,9 +53,10 @@ type file struct {
 }
 
 // openFile migrates and checks the file, and opens the reading and the writing connections.
-func openFile(ctx context.Context, path string, r role, o Options, committed func(head)) (*file, error) {
+func openFile(ctx context.Context, path string, r role, tables *Tables, o Options, committed func(head),
+) (*file, error) {
 	f := &file{
-		opts: o.withDefaults(), path: path, role: r, source: knowledge.SourcePrimary, now: time.Now,
+		opts: o.withDefaults(), path: path, role: r, tables: tables, source: knowledge.SourcePrimary, now: time.Now,
 		committed: committed,
 		jobs:      make(chan *job, queueLength), quit: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -74,7 +79,7 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 	if err != nil {
 		return nil, err
 	}
-	if err := f.reindex(ctx, w); err != nil {
+	if err := f.lookAtIndex(ctx, w); err != nil {
 		return nil, errors.Join(err, w.close(ctx, false))
 	}
 	if f.reads, err = openPool(there, f.opts.Readers); err != nil {
@@ -85,19 +90,6 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 		return nil, errors.Join(err, f.reads.close(), w.close(ctx, false))
 	}
 	return f, nil
-}
-
-// reindex rebuilds the search index if an upgrade requires it, and logs the progress.
-func (f *file) reindex(ctx context.Context, w *writer) error {
-	if f.role == journal {
-		return nil
-	}
-	return translate(ctx, w.reindex(ctx, func(done, all int) {
-		f.opts.Log.InfoContext(ctx, "indexing documents for search", "path", f.path, "done", done, "all", all)
-		if f.opts.Indexing != nil {
-			f.opts.Indexing(done, all)
-		}
-	}))
 }
 
 // private creates a missing file, readable by its owner only: it will contain the hashes of tokens. SQLite gives the
@@ -129,11 +121,11 @@ func (f *file) start(ctx context.Context) {
 
 func (f *file) migrate(ctx context.Context) error {
 	var err error
-	if f.schema, err = readSchema(ctx, f.path, f.role); err != nil {
+	if f.schema, err = readSchema(ctx, f.path, f.tables); err != nil {
 		return err
 	}
 	if !f.opts.Frozen && f.schema.Pending() {
-		if f.schema, err = migrate(ctx, f.path, f.role, -1); err != nil {
+		if f.schema, err = migrate(ctx, f.path, f.tables, -1); err != nil {
 			return err
 		}
 	}
@@ -147,6 +139,7 @@ func (f *file) Close() error {
 	}
 	close(f.quit)
 	<-f.done
+	f.indexer.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	err := errors.Join(f.err, f.reads.close())
@@ -215,10 +208,8 @@ func (f *file) advise(err error) error {
 	case mirror:
 		told.Reason = "the mirror in " + f.path +
 			" is damaged: it is rebuilt automatically as soon as the primary answers, and needs no backup"
-	case journal:
-		told.Reason = "the journal " + f.path +
-			" is damaged: save what can still be read with tenet doctor journal --export, then stop the server and " +
-			"move the journal away"
+	case guest:
+		told.Reason = f.tables.What + " " + f.path + " is damaged: " + f.tables.Damaged
 	}
 	return &told
 }

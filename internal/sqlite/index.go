@@ -74,11 +74,24 @@ func (t *tx) index(ctx context.Context, rec *knowledge.Record, doc knowledge.Doc
 
 // enter adds a document that is not in the search index yet.
 func (t *tx) enter(ctx context.Context, rec *knowledge.Record, doc knowledge.Document) error {
+	x := &indexed{rank: pressed(rec.Rank)}
+	if t.beside == nil {
+		x.entry = knowledge.NewEntry(doc)
+	} else {
+		t.beside.Go(func() error {
+			x.entry = knowledge.NewEntry(doc)
+			return nil
+		})
+	}
+	return enterEntry(ctx, t, rec.Key, x)
+}
+
+func enterEntry(ctx context.Context, t *tx, key knowledge.Key, x *indexed) error {
 	st, err := t.stmt(ctx, "INSERT INTO search (kind, id) VALUES (?, ?)") //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return err
 	}
-	res, err := st.ExecContext(ctx, string(rec.Key.Kind), rec.Key.ID)
+	res, err := st.ExecContext(ctx, string(key.Kind), key.ID)
 	if err != nil {
 		return err
 	}
@@ -89,7 +102,7 @@ func (t *tx) enter(ctx context.Context, rec *knowledge.Record, doc knowledge.Doc
 	if t.job.adds == nil {
 		t.job.adds = map[int64]*indexed{}
 	}
-	t.job.adds[number] = &indexed{knowledge.NewEntry(doc), pressed(rec.Rank)}
+	t.job.adds[number] = x
 	return nil
 }
 
@@ -384,102 +397,4 @@ func (w *writer) keysOf(ctx context.Context, chunk int64) ([]knowledge.Key, erro
 		keys = append(keys, k)
 	}
 	return keys, errors.Join(rows.Err(), rows.Close())
-}
-
-// reindexStep is the number of documents in one transaction of reindex.
-const reindexStep = 2000
-
-// reindex rebuilds the lists if their format is not the program's, as after an upgrade.
-func (w *writer) reindex(ctx context.Context, said func(done, all int)) error {
-	var form int
-	if _, err := w.one(ctx, "SELECT value FROM meta WHERE key = 'search_form'", nil, &form); err != nil ||
-		form == knowledge.IndexForm {
-		return err
-	}
-	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	for _, table := range []string{
-		"search", "search_waiting", "search_words", "search_chunks", "search_gone",
-		"search_terms",
-	} {
-		if err := w.exec(ctx, "DELETE FROM "+table); err != nil {
-			return w.undo(ctx, err)
-		}
-	}
-	all, done := 0, 0
-	for _, kind := range knowledge.SearchKinds() {
-		n, tab := 0, tableOf(kind)
-		if _, err := w.one(ctx, "SELECT count(*) FROM "+tab.name, nil, &n); err != nil {
-			return w.undo(ctx, err)
-		}
-		all += n
-	}
-	said(0, all)
-	for _, kind := range knowledge.SearchKinds() {
-		for after := ""; ; {
-			n, last, err := w.reindexSome(ctx, kind, after)
-			if err != nil {
-				return w.undo(ctx, err)
-			}
-			if n == 0 {
-				break
-			}
-			after, done = last, done+n
-			said(done, all)
-			if err := errors.Join(w.exec(ctx, "COMMIT"), w.exec(ctx, "BEGIN IMMEDIATE")); err != nil {
-				return err
-			}
-		}
-	}
-	t := &tx{writer: w}
-	if err := t.setMeta(ctx, "search_form", int64(knowledge.IndexForm)); err != nil {
-		return w.undo(ctx, err)
-	}
-	return w.exec(ctx, "COMMIT")
-}
-
-func (w *writer) undo(ctx context.Context, err error) error {
-	w.rollback(ctx)
-	return fmt.Errorf("index documents for search: %w", err)
-}
-
-// reindexSome indexes the next documents after an id, and returns their number and the last id.
-func (w *writer) reindexSome(ctx context.Context, kind knowledge.Kind, after string) (n int, last string, err error) {
-	tab := tableOf(kind)
-	text := "SELECT " + tab.id + ", document FROM " + tab.name + " WHERE " + tab.id + " > ? ORDER BY " + tab.id +
-		" LIMIT ?"
-	st, err := w.stmt(ctx, text) //nolint:sqlclosecheck // the writer's
-	if err != nil {
-		return 0, "", err
-	}
-	rows, err := st.QueryContext(ctx, after, reindexStep)
-	if err != nil {
-		return 0, "", err
-	}
-	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
-	var docs []knowledge.Document
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&last, &text); err != nil {
-			return 0, "", err
-		}
-		doc, err := knowledge.DecodeStored(kind, []byte(text))
-		if err != nil {
-			return 0, "", err
-		}
-		docs = append(docs, doc)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return 0, "", err
-	}
-	t := &tx{writer: w}
-	for _, doc := range docs {
-		if doc.Active() {
-			if err := t.enter(ctx, &knowledge.Record{Key: doc.Key(), Rank: doc.Rank()}, doc); err != nil {
-				return 0, "", err
-			}
-		}
-	}
-	return len(docs), last, w.flush(ctx, &t.job)
 }

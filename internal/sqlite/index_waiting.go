@@ -87,12 +87,12 @@ func (v view) waiting(ctx context.Context) ([]int64, []*indexed, error) {
 // prefixRange returns the bounds of the terms with a prefix.
 func prefixRange(prefix string) (from, to string) { return prefix, prefix + "\U0010ffff" }
 
-// terms returns the terms with a prefix, and whether there are more than maxBeginnings.
-func (v view) terms(ctx context.Context, prefix string, waiting []*indexed) ([]string, bool, error) {
+// terms returns the terms with a prefix, and whether there are more than most.
+func (v view) terms(ctx context.Context, prefix string, most int, waiting []*indexed) ([]string, bool, error) {
 	from, to := prefixRange(prefix)
 	set := map[string]bool{}
 	err := v.query(ctx, "search.terms", "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
-		[]any{from, to, maxBeginnings + 1}, func(r *sql.Rows) error {
+		[]any{from, to, most + 1}, func(r *sql.Rows) error {
 			var term string
 			err := r.Scan(&term)
 			set[term] = true
@@ -109,8 +109,11 @@ func (v view) terms(ctx context.Context, prefix string, waiting []*indexed) ([]s
 		}
 	}
 	list := slices.Sorted(maps.Keys(set))
-	return list[:min(len(list), maxBeginnings)], len(list) > maxBeginnings, nil
+	return list[:min(len(list), most)], len(list) > most, nil
 }
 
 // maxBeginnings is the largest number of words that a prefix stands for, in alphabetical order.
 const maxBeginnings = 512
+
+// maxBegun is the largest number of words that all prefixes of a question stand for: each has a list in each chunk.
+const maxBegun = 4 * maxBeginnings

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"tenet/internal/knowledge"
 )
@@ -63,7 +64,7 @@ type Owner struct {
 // file. If another process is the owner, the error is an [*OwnedError].
 func Own(dir string, who Ownership) (*Owner, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("own %s: %w", dir, err)
+		return nil, fmt.Errorf("own %s: %w", dir, mayWrite(err))
 	}
 	// With a link to the lock of another directory, that directory's owner would count as the owner here, and callers
 	// would send their tokens to the address in an owner's file beside the link.
@@ -72,7 +73,7 @@ func Own(dir string, who Ownership) (*Owner, error) {
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // below the operator's data directory
 	if err != nil {
-		return nil, fmt.Errorf("own %s: %w", dir, err)
+		return nil, fmt.Errorf("own %s: %w", dir, mayWrite(err))
 	}
 	taken, err := lockNow(f)
 	switch {
@@ -86,6 +87,19 @@ func Own(dir string, who Ownership) (*Owner, error) {
 	// it.
 	_ = o.Announce(who)
 	return o, nil
+}
+
+// mayWrite says what to do about a directory that can't be written to; readers take its lock, too.
+func mayWrite(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: run this as the account that the directory belongs to, or let this one write there", err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: copy the directory to a disk that can be written to, and name the copy with --data-dir", err)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w: name a directory with --data-dir", err)
+	}
+	return err
 }
 
 // Announce writes who the owner is and its address. A reader sees the new file or the old one. On a full disk Announce

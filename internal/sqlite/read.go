@@ -29,9 +29,9 @@ func openPool(path string, conns int) (*pool, error) {
 		return nil, err
 	}
 	p := &pool{path: path, db: db, free: make(chan *reader, conns)}
-	waits := &waiting{}
+	waits, words := &waiting{}, &vocabularies{}
 	for range conns {
-		p.free <- &reader{db: db, waits: waits}
+		p.free <- &reader{db: db, waits: waits, words: words}
 	}
 	return p, nil
 }
@@ -69,8 +69,9 @@ type reader struct {
 	// recent holds the statements used lately, older those used before. When recent is full it becomes older, and the
 	// statements in older are closed.
 	recent, older map[string]*sql.Stmt
-	broken        bool     // the connection is not to be used again
-	waits         *waiting // shared by the readers of a file; nil for a reader of apart
+	broken        bool          // the connection is not to be used again
+	waits         *waiting      // shared by the readers of a file; nil for a reader of apart
+	words         *vocabularies // as well
 }
 
 // halfStatements is the largest number of prepared statements in recent, and in older.

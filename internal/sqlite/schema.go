@@ -14,7 +14,7 @@ import (
 	"tenet/internal/store"
 )
 
-//go:embed migrations/*.sql migrations/journal/*.sql
+//go:embed migrations/*.sql
 var migrations embed.FS
 
 // supported is the number of schemas before the newest that the program serves without migrating. It serves none before
@@ -52,37 +52,39 @@ func (s Schema) check(path string) error {
 
 // migrator runs migrations on a file, on connections of its own.
 type migrator struct {
-	db *sql.DB
-	p  *goose.Provider
-	// least returns the oldest schema of the file's role that the program can serve.
-	least int64
+	db     *sql.DB
+	p      *goose.Provider
+	tables *Tables // of another package; nil for a store
 }
 
-func newMigrator(path string, r role) (*migrator, error) {
+func newMigrator(path string, tables *Tables) (*migrator, error) {
 	db, err := handle{path: path, conns: 2}.open()
 	if err != nil {
 		return nil, err
 	}
-	dir, least := "migrations", int64(needed)
-	if r == journal {
-		dir, least = "migrations/journal", 1
-	}
-	files, err := fs.Sub(migrations, dir)
+	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
+	}
+	if tables != nil {
+		files = tables.Migrations
 	}
 	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
 	}
-	return &migrator{db, p, least}, nil
+	return &migrator{db, p, tables}, nil
 }
 
 // known returns the schemas that the program knows, without reading the file.
 func (m *migrator) known() Schema {
 	sources := m.p.ListSources()
 	newest := sources[len(sources)-1].Version
-	return Schema{Newest: newest, oldest: max(m.least, newest-supported)}
+	least := int64(1)
+	if m.tables == nil {
+		least = needed
+	}
+	return Schema{Newest: newest, oldest: max(least, newest-supported)}
 }
 
 func (m *migrator) schema(ctx context.Context) (Schema, error) {
@@ -103,11 +105,11 @@ func (m *migrator) schema(ctx context.Context) (Schema, error) {
 // ReadSchema compares the schema of the file at path with the schemas that the program knows. A missing file has
 // version 0.
 func ReadSchema(ctx context.Context, path string) (Schema, error) {
-	return readSchema(ctx, path, primary)
+	return readSchema(ctx, path, nil)
 }
 
-func readSchema(ctx context.Context, path string, r role) (Schema, error) {
-	m, err := newMigrator(path, r)
+func readSchema(ctx context.Context, path string, tables *Tables) (Schema, error) {
+	m, err := newMigrator(path, tables)
 	if err != nil {
 		return Schema{}, err
 	}
@@ -121,11 +123,11 @@ func readSchema(ctx context.Context, path string, r role) (Schema, error) {
 // Migrate migrates the database file at path, which must not be open, up or down to a schema; a negative one means the
 // newest.
 func Migrate(ctx context.Context, path string, to int64) (Schema, error) {
-	return migrate(ctx, path, primary, to)
+	return migrate(ctx, path, nil, to)
 }
 
-func migrate(ctx context.Context, path string, r role, to int64) (Schema, error) {
-	m, err := newMigrator(path, r)
+func migrate(ctx context.Context, path string, tables *Tables, to int64) (Schema, error) {
+	m, err := newMigrator(path, tables)
 	if err != nil {
 		return Schema{}, err
 	}
@@ -145,7 +147,7 @@ func migrate(ctx context.Context, path string, r role, to int64) (Schema, error)
 	case to > s.Version:
 		_, err = m.p.UpTo(ctx, to)
 	case to < s.Version:
-		if err := m.mayGoDown(ctx, path, r, to); err != nil {
+		if err := m.mayGoDown(ctx, path, to); err != nil {
 			return s, fmt.Errorf("migrate %s from schema %d to %d: nothing was changed: %s", path, s.Version, to, err) //nolint:errorlint // a driver's
 		}
 		_, err = m.p.DownTo(ctx, to)
@@ -159,11 +161,8 @@ func migrate(ctx context.Context, path string, r role, to int64) (Schema, error)
 
 // mayGoDown tries the way down on a copy of the file, so that a step that is refused leaves nothing half done. Schema 0
 // is an empty database: the log, which refuses steps, goes first.
-func (m *migrator) mayGoDown(ctx context.Context, path string, r role, to int64) (err error) {
-	if to == 0 && r == journal {
-		return nil
-	}
-	if to == 0 {
+func (m *migrator) mayGoDown(ctx context.Context, path string, to int64) (err error) {
+	if to == 0 && m.tables == nil {
 		_, err := m.db.ExecContext(ctx, "DELETE FROM changes")
 		return err
 	}
@@ -184,7 +183,7 @@ func (m *migrator) mayGoDown(ctx context.Context, path string, r role, to int64)
 	if _, err := m.db.ExecContext(ctx, "VACUUM INTO ?", trial); err != nil {
 		return err
 	}
-	t, err := newMigrator(trial, r)
+	t, err := newMigrator(trial, m.tables)
 	if err != nil {
 		return err
 	}

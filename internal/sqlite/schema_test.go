@@ -12,9 +12,9 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-func migrateTo(t testing.TB, path string, r role, to int64) {
+func migrateTo(t testing.TB, path string, to int64) {
 	t.Helper()
-	s, err := migrate(t.Context(), path, r, to)
+	s, err := Migrate(t.Context(), path, to)
 	if err != nil {
 		t.Fatalf("migrate to %d: %v", to, err)
 	}
@@ -24,26 +24,22 @@ func migrateTo(t testing.TB, path string, r role, to int64) {
 }
 
 func TestMigrationsGoUpDownAndUpAgain(t *testing.T) {
-	for name, r := range map[string]role{"store": primary, "journal": journal} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "a.db")
-			migrateTo(t, path, r, -1)
-			up := objects(t, path)
-			newest, err := readSchema(t.Context(), path, r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for v := newest.Version - 1; v >= 0; v-- {
-				migrateTo(t, path, r, v)
-			}
-			if left := objects(t, path); strings.TrimSpace(left) != "goose_db_version" {
-				t.Errorf("left after all the way down: %s", left)
-			}
-			migrateTo(t, path, r, -1)
-			if again := objects(t, path); again != up {
-				t.Errorf("up again gives\n%s\nwant\n%s", again, up)
-			}
-		})
+	path := filepath.Join(t.TempDir(), "a.db")
+	migrateTo(t, path, -1)
+	up := objects(t, path)
+	newest, err := ReadSchema(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for v := newest.Version - 1; v >= 0; v-- {
+		migrateTo(t, path, v)
+	}
+	if left := objects(t, path); strings.TrimSpace(left) != "goose_db_version" {
+		t.Errorf("left after all the way down: %s", left)
+	}
+	migrateTo(t, path, -1)
+	if again := objects(t, path); again != up {
+		t.Errorf("up again gives\n%s\nwant\n%s", again, up)
 	}
 }
 
@@ -72,7 +68,7 @@ func TestDocumentsSurviveDownAndUp(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	migrateTo(t, path, primary, 1)
+	migrateTo(t, path, 1)
 	if _, err := Open(t.Context(), path, Options{Frozen: true}); !errors.Is(err, store.ErrUnavailable) ||
 		!strings.Contains(err.Error(), "migrate up") {
 		t.Errorf("Open without the lists of search, of a file that may not be migrated: %v", err)
@@ -86,7 +82,7 @@ func TestForeignSchemasAreRefused(t *testing.T) {
 		!strings.Contains(err.Error(), "migrate up") {
 		t.Errorf("Open of an empty file that may not be migrated: %v", err)
 	}
-	migrateTo(t, path, primary, -1)
+	migrateTo(t, path, -1)
 	db, err := handle{path: path, conns: 1}.open()
 	if err != nil {
 		t.Fatal(err)

@@ -36,8 +36,8 @@ func (t *tx) owe(ctx context.Context) error {
 
 // owes returns the scrub that is due in a file, or nil.
 func (w *writer) owes(ctx context.Context) (*scrub, error) {
-	if w.role == journal {
-		return nil, nil // a journal has no index, and that is no error
+	if w.role == guest {
+		return nil, nil // it has no index, and that is no error
 	}
 	var one int
 	owed, err := w.one(ctx, "SELECT value FROM meta WHERE key = '"+scrubKey+"'", nil, &one)
@@ -202,10 +202,12 @@ func (w *writer) sweepWords(ctx context.Context, s *scrub) (more bool, err error
 		"ORDER BY term LIMIT ?)", []any{s.term, scrubRows}, &last); err != nil || last == "" {
 		return false, err
 	}
-	err = w.exec(ctx, "DELETE FROM search_terms WHERE term > ? AND term <= ? AND NOT EXISTS "+
+	n, err := w.execCount(ctx, "DELETE FROM search_terms WHERE term > ? AND term <= ? AND NOT EXISTS "+
 		"(SELECT 1 FROM search_chunks c CROSS JOIN search_words w ON w.number = (c.chunk << 32 | "+
 		"search_terms.number))", s.term, last)
-	s.term = last
+	if s.term = last; err == nil && n > 0 { // readers that hold the words read them again
+		err = w.exec(ctx, "UPDATE meta SET value = value + 1 WHERE key = '"+lastTerm+"'")
+	}
 	return true, err
 }
 

@@ -71,6 +71,16 @@ func TestAPurgedTextIsInNoFile(t *testing.T) {
 func TestAPurgedTextLeavesTheIndexWhileTenetRuns(t *testing.T) {
 	s := openTest(t, Options{})
 	key := filled(t, s)
+	meant := func() []knowledge.Correction {
+		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "zanzibarqokka"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hits.Reading.SearchedFor
+	}
+	if len(meant()) != 1 {
+		t.Fatalf("searched for %v before the purge, want the word that was meant", meant())
+	}
 	apply(t, s, knowledge.Op{Verb: knowledge.VerbPurge, Key: key})
 	owed := func() (n int) {
 		err := s.read(t.Context(), "test.owed", "SELECT count(*) FROM meta WHERE key = '"+scrubKey+"'", nil,
@@ -92,6 +102,9 @@ func TestAPurgedTextLeavesTheIndexWhileTenetRuns(t *testing.T) {
 	}
 	if names := holding(t, dir, "quokka"); names != nil {
 		t.Errorf("the words still stand in the index")
+	}
+	if c := meant(); len(c) > 0 {
+		t.Errorf("searched for %v, which is purged", c)
 	}
 }
 

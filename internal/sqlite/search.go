@@ -25,6 +25,9 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	if err != nil {
 		return nil, err
 	}
+	if err := s.unindexed(); err != nil {
+		return nil, err
+	}
 	hits := &knowledge.Hits{Hits: []knowledge.Hit{}, Source: s.source}
 	var records map[knowledge.Key]*knowledge.Record
 	l := &look{q: &q, question: question}
@@ -80,7 +83,7 @@ type look struct {
 	fixed     []correction
 
 	found       []knowledge.Found // the best hits, and some more
-	least       float64           // the lowest score among the best hits
+	worst       *knowledge.Found  // the last of the best hits; nil while there are fewer than are wanted
 	total       int
 	bounded     bool
 	hitSets     map[int64][]uint64 // the hits of each chunk, if facets are requested
@@ -148,12 +151,19 @@ func (l *look) readChunks() error {
 
 // expand replaces prefixes by the words of the index.
 func (l *look) expand() error {
+	beginnings := 0
+	for i := range l.question.Slots {
+		if l.question.Slots[i].Prefix != "" {
+			beginnings++
+		}
+	}
+	most := min(maxBeginnings, maxBegun/max(1, beginnings))
 	for i := range l.question.Slots {
 		prefix := l.question.Slots[i].Prefix
 		if prefix == "" {
 			continue
 		}
-		terms, cut, err := l.terms(l.ctx, prefix, l.entries)
+		terms, cut, err := l.terms(l.ctx, prefix, most, l.entries)
 		if err != nil {
 			return err
 		}
@@ -192,7 +202,8 @@ func (l *look) keep() {
 	slices.SortFunc(l.found, func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
 	if n := l.wanted(); len(l.found) >= n {
 		l.found = l.found[:n]
-		l.least = l.found[n-1].Score
+		worst := l.found[n-1]
+		l.worst = &worst
 	}
 }
 
@@ -200,7 +211,8 @@ func (l *look) keep() {
 func (l *look) add(f knowledge.Found) {
 	l.total++
 	f.Score = knowledge.Round(f.Score)
-	if f.Score < l.least {
+	// Of thousands of equal scores, as of a beginning, most are further down in house order.
+	if l.worst != nil && knowledge.CompareFound(&f, l.worst) > 0 {
 		return
 	}
 	if l.found = append(l.found, f); len(l.found) >= 4*l.wanted() {

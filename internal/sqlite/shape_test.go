@@ -32,7 +32,7 @@ func TestTheShapeIsWhatTheMigrationsMake(t *testing.T) {
 
 func TestDriftNamesWhatDiffers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	migrateTo(t, path, primary, -1)
+	migrateTo(t, path, -1)
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,11 @@
-// Package sqlite is the local engine: a store in one SQLite file, the mirror of another store, and the journal of
-// batches that wait for it.
+// Package sqlite is the local engine: a store in one SQLite file, the mirror of another store, and files with the
+// tables of other packages.
 package sqlite
 
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"runtime"
 	"time"
@@ -37,9 +38,11 @@ type Options struct {
 	SlowQuery time.Duration
 	// Slow is called for slow statements, with the plan, at most once a minute for each; may be nil.
 	Slow func(SlowQuery)
-	// Indexing is called while Open rebuilds the search index, as after an upgrade, with how many documents are in it;
-	// may be nil.
-	Indexing func(done, all int)
+	// IndexLater lets Open return before the search index is made that a new program needs. Everything but Search works
+	// meanwhile; see [Store.Indexing].
+	IndexLater bool
+	// indexStep is the number of documents that enter such an index in one transaction; 1,000.
+	indexStep int
 	// Log gets messages about the store's background work; nil logs nothing.
 	Log *slog.Logger
 }
@@ -56,6 +59,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SearchBytes == 0 {
 		o.SearchBytes = 32 << 20
+	}
+	if o.indexStep == 0 {
+		o.indexStep = 1000
 	}
 	if o.CheckLimit == 0 {
 		o.CheckLimit = 64 << 20
@@ -87,12 +93,15 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	f, err := openFile(ctx, path, r, o, func(h head) { s.bell.ring(h.Seq) })
+	f, err := openFile(ctx, path, r, nil, o, func(h head) { s.bell.ring(h.Seq) })
 	if err != nil {
 		return nil, err
 	}
 	s.file = f
 	f.start(ctx)
+	if err := f.makeIndex(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 

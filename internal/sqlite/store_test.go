@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,7 +32,24 @@ func TestRunBookKeepsItsLaws(t *testing.T) { storetest.RunBook(t, openTest(t, Op
 // openTest opens a store in a directory of the test's own and closes it at the end.
 func openTest(t testing.TB, o Options) *Store {
 	t.Helper()
-	return openAt(t, filepath.Join(t.TempDir(), "tenet.db"), o)
+	return openAt(t, newFile(t, o.Mirror), o)
+}
+
+// newFile returns the path of an empty database with its schema, which is made once: making it takes half of the time
+// of most laws.
+func newFile(t testing.TB, mirror bool) string {
+	t.Helper()
+	name := "tenet.db"
+	if mirror {
+		name = "mirror.db"
+	}
+	return storetest.File(t, name, func(path string) error {
+		s, err := Open(context.Background(), path, Options{Mirror: mirror})
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
 }
 
 // openAt opens a store and closes it at the end of the test.

@@ -135,7 +135,8 @@ func (s *Store) swap(ctx context.Context, old *writer, path string, newer []stor
 	before := s.reads
 	s.reads, s.there, s.is = reads, path, is
 	s.mu.Unlock()
-	s.work.Go(func() { // reads of the old file may take a while
+	s.indexing.Store(nil) // that of the new file is whole
+	s.work.Go(func() {    // reads of the old file may take a while
 		err := errors.Join(before.close(), old.close(ctx, false))
 		if old.path != s.path { // the very first file had the mirror's own name, which is a link to the new one by now
 			err = errors.Join(err, remove(old.path))

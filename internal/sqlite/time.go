@@ -19,13 +19,5 @@ func maybe(micros *int64) knowledge.Time {
 	return moment(*micros)
 }
 
-// orNull returns the column value of a time, NULL for the zero time.
-func orNull(t knowledge.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return micros(t)
-}
-
 // micros returns the column value of a time: microseconds since 1970.
 func micros(t knowledge.Time) int64 { return t.UnixMicro() }

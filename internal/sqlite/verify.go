@@ -15,10 +15,16 @@ import (
 type TamperError struct {
 	Seq knowledge.Seq // 0 if the problem is outside of the log
 	Why string
+
+	index bool // it concerns what lists and searches find documents by, and no document
 }
 
 // Error says what does not match.
 func (e *TamperError) Error() string {
+	if e.index {
+		return fmt.Sprintf("lists and searches do not find what is there: %s; tenet doctor search rebuilds what they "+
+			"find documents by", e.Why)
+	}
 	if e.Seq == 0 {
 		return fmt.Sprintf("something was changed past the log: %s; compare with a backup, and restore what it was",
 			e.Why)

@@ -37,8 +37,8 @@ func verifyErasures(ctx context.Context, s *Store) (map[string]bool, error) {
 		}
 		if sum.Rows != e.Rows || sum.Text() != e.Root {
 			return nil, &TamperError{Why: fmt.Sprintf(
-				"the erasure %s has rewritten %d changes, and the list of %d is not the one that it was made with",
-				pseudonym, e.Rows, sum.Rows)}
+				"the erasure %s has rewritten %s, and the list of %d is not the one that it was made with",
+				pseudonym, knowledge.Count(e.Rows, "change", "changes"), sum.Rows)}
 		}
 		known[pseudonym] = true
 	}

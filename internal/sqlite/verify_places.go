@@ -5,18 +5,26 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"runtime"
 	"slices"
+	"sync"
 
 	"tenet/internal/knowledge"
 )
 
 // VerifyPlaces checks that lists and searches find exactly the documents that are there: that the rows by tag and
 // language, and the search index, are those that the documents make. If something does not match, the error is a
-// [*TamperError]. The documents themselves are checked by [Store.VerifyChanges].
+// [*TamperError]. The documents themselves are checked by [Store.VerifyChanges]. An index that is being made is not
+// checked.
 func VerifyPlaces(ctx context.Context, s *Store) error {
-	return s.apart(ctx, func(ctx context.Context, v view) error { return v.verifyPlaces(ctx) })
+	err := s.apart(ctx, func(ctx context.Context, v view) error { return v.verifyPlaces(ctx) })
+	if tampered, ok := errors.AsType[*TamperError](err); ok {
+		tampered.index = true
+	}
+	return err
 }
 
 func (v view) verifyPlaces(ctx context.Context) error {
@@ -25,12 +33,22 @@ func (v view) verifyPlaces(ctx context.Context) error {
 		if err := v.verifyFacets(ctx, kind, seed); err != nil {
 			return err
 		}
+	}
+	whole := false
+	err := v.query(ctx, "verify.index", "SELECT 1 FROM meta WHERE key = '"+wholeIndex+"'", nil, func(*sql.Rows) error {
+		whole = true
+		return nil
+	})
+	if err != nil || !whole {
+		return err
+	}
+	for _, kind := range knowledge.Kinds() {
 		if err := v.verifySearched(ctx, kind); err != nil {
 			return err
 		}
 	}
 	var chunks []int64
-	err := v.query(ctx, "verify.chunks", "SELECT DISTINCT number >> ?1 FROM search UNION SELECT chunk FROM search_chunks",
+	err = v.query(ctx, "verify.chunks", "SELECT DISTINCT number >> ?1 FROM search UNION SELECT chunk FROM search_chunks",
 		[]any{chunkBits}, func(r *sql.Rows) error {
 			var chunk int64
 			err := r.Scan(&chunk)
@@ -70,8 +88,8 @@ func (v view) verifyFacets(ctx context.Context, kind knowledge.Kind, seed maphas
 	return err
 }
 
-// facetSums calls add with the hash of each row that the documents of a kind make, and the negated hash of each that is
-// there: the sum is 0 if they are the same.
+// facetSums calls add with the hash of each row that the documents of a kind make, and the negated hash of each that
+// is there: the sum is 0 if they are the same.
 func (v view) facetSums(ctx context.Context, kind knowledge.Kind, seed maphash.Seed,
 	add func(id string, h uint64),
 ) error {
@@ -86,16 +104,12 @@ func (v view) facetSums(ctx context.Context, kind knowledge.Kind, seed maphash.S
 		if err := r.Scan(&id, &rank, &text); err != nil {
 			return err
 		}
-		rec, err := knowledge.RecordOf(kind, []byte(text))
-		var doc knowledge.Document
-		if err == nil {
-			doc, err = rec.Document()
-		}
+		doc, err := knowledge.DecodeStored(kind, []byte(text))
 		if err != nil {
 			return err
 		}
 		for _, f := range facetsOf(doc) {
-			add(id, hash(id, f, rec.Active, rank, rec.Category))
+			add(id, hash(id, f, doc.Active(), rank, doc.CategoryID()))
 		}
 		return nil
 	})
@@ -247,8 +261,8 @@ func (c *placesOf) sumLists(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && left != 0 {
-		err = &TamperError{Why: fmt.Sprintf("%d lists of the search index belong to no word, or to several",
-			max(left, -left))}
+		err = &TamperError{Why: knowledge.Count(max(left, -left), "list of the search index belongs",
+			"lists of the search index belong") + " to no word, or to several"}
 	}
 	return err
 }
@@ -270,24 +284,43 @@ func (c *placesOf) removed(place int) bool {
 	return place/8 < len(c.gone) && c.gone[place/8]&(1<<(place%8)) != 0
 }
 
-// compare compares some documents of a kind with what the index holds of them.
+// compare compares some documents of a kind with what the index holds of them. Splitting their words is most of the
+// work of a verification, so all processors share it.
 func (c *placesOf) compare(ctx context.Context, kind knowledge.Kind, ids []string, places map[string]int) error {
 	tab := tableOf(kind)
-	var found error
+	var texts [][2]string // id and document
 	err := c.query(ctx, "verify.indexed", "SELECT "+tab.id+", document FROM "+tab.name+" WHERE "+tab.id+
 		" IN (SELECT value FROM json_each(?))", []any{asJSON(ids)}, func(r *sql.Rows) error {
 		var id, text string
-		if err := r.Scan(&id, &text); err != nil {
-			return err
-		}
-		doc, err := knowledge.DecodeStored(kind, []byte(text))
-		if err == nil && !c.holds(places[id], knowledge.NewEntry(doc)) {
-			found = &TamperError{Why: "searches do not find " + knowledge.Key{Kind: kind, ID: id}.String() +
-				" by what its document says"}
-		}
+		err := r.Scan(&id, &text)
+		texts = append(texts, [2]string{id, text})
 		return err
 	})
-	return cmp.Or(err, found)
+	if err != nil {
+		return err
+	}
+	workers := max(1, min(runtime.GOMAXPROCS(0), len(texts)))
+	found := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < len(texts) && found[w] == nil; i += workers {
+				found[w] = c.compareOne(kind, texts[i][0], texts[i][1], places[texts[i][0]])
+			}
+		})
+	}
+	wg.Wait()
+	return cmp.Or(found...)
+}
+
+// compareOne compares a document with what the index holds at its place.
+func (c *placesOf) compareOne(kind knowledge.Kind, id, text string, place int) error {
+	doc, err := knowledge.DecodeStored(kind, []byte(text))
+	if err != nil || c.holds(place, knowledge.NewEntry(doc)) {
+		return err
+	}
+	return &TamperError{Why: "searches do not find " + knowledge.Key{Kind: kind, ID: id}.String() +
+		" by what its document says"}
 }
 
 // holds reports whether the index holds an entry at a place, in its lists or waiting for them. The rank is not

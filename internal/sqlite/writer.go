@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -163,6 +165,11 @@ func (f *file) submit(ctx context.Context, j *job) error {
 	case <-f.done:
 		return store.ErrClosed
 	}
+	return f.await(ctx, j)
+}
+
+// await waits for the result of a job. If ctx ends before the job is committed, nothing is written.
+func (f *file) await(ctx context.Context, j *job) error {
 	select {
 	case err := <-j.done:
 		return err
@@ -206,7 +213,7 @@ func (f *file) write(ctx context.Context, w *writer) {
 				w = f.group(ctx, w, j)
 			}
 			if w.purged {
-				w.purged, owed = false, &scrub{merged: w.role == journal} // a journal has no search index
+				w.purged, owed = false, &scrub{merged: w.role == guest} // which has no search index
 				rested.Reset(scrubRest)
 			}
 		}
@@ -401,8 +408,11 @@ type tx struct {
 	*writer
 	head head           // after the jobs so far; becomes the writer's head at the commit
 	now  knowledge.Time // of the current batch
+	last int            // the last op of the current batch that does something
 	all  entries        // of the finished jobs
 	job  entries        // of the current job
+	// beside makes index entries while the transaction goes on, which waits for it before it ends; nil for none.
+	beside *errgroup.Group
 }
 
 // try runs one job, and undoes it if it fails or its caller has cancelled it. The error is the job's, or the driver's.
@@ -438,10 +448,10 @@ func (t *tx) try(ctx context.Context, j *job, savepoint bool) error {
 	return err
 }
 
-// readHead reads the end of the log, or the position of a mirror. A journal has none.
+// readHead reads the end of the log, or the position of a mirror. Tables of another package have none.
 func (w *writer) readHead(ctx context.Context) (head, error) {
 	switch w.role {
-	case journal:
+	case guest:
 		return head{}, nil
 	case mirror:
 		p, err := w.position(ctx)

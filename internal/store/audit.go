@@ -110,6 +110,17 @@ func (q *AuditQuery) Admits(e *AuditEntry) bool {
 		(q.Kind == "" || q.Kind == e.Kind) && (q.Key == "" || q.Key == e.Key)
 }
 
+// AuditAbout returns the key of the entries that are about what a text names, a document or the lists of a kind. The
+// error says what would be right.
+func AuditAbout(text string) (string, error) {
+	if !strings.Contains(text, "/") {
+		kind, err := knowledge.ParseKind(text)
+		return string(kind), err
+	}
+	key, err := knowledge.ParseKey(text)
+	return key.String(), err
+}
+
 // An AuditBook keeps the audit.
 type AuditBook interface {
 	// Add adds entries, in their order.

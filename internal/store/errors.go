@@ -19,6 +19,9 @@ var (
 	ErrReused = errors.New("batch id was already used with different content")
 	// ErrUnavailable says that the store can't be reached or can't answer now; see [UnavailableError].
 	ErrUnavailable = errors.New("unavailable")
+	// ErrIndexing is the cause of an [UnavailableError] of a search: the search index is being made. Everything else
+	// works.
+	ErrIndexing = errors.New("the search index is being made")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("store is closed")
 	// ErrGone says that the log is trimmed beyond the requested change; see [GoneError].

@@ -140,6 +140,9 @@ func ApplyProposal(ctx context.Context, s Store, actor, id string) (knowledge.Re
 	case p.State == knowledge.ProposalApplied:
 		return knowledge.Receipt{Queued: rec.Pending != (knowledge.BatchID{}), Batch: rec.Pending}, rec, nil
 	}
+	if err := CheckProposed(ctx, s.Get, p); err != nil {
+		return knowledge.Receipt{}, nil, err
+	}
 	ops, err := p.ApplyOps()
 	if err != nil {
 		return knowledge.Receipt{}, nil, err
@@ -205,7 +208,7 @@ func Preview(ctx context.Context, s Past, p *knowledge.Proposal) ([]ProposedChan
 		}
 		open := p.State == knowledge.ProposalOpen
 		c.Moved = open && (op.IfVersion == knowledge.NoVersion && now != nil || op.IfVersion > 0 &&
-			(now == nil || now.Version != op.IfVersion))
+			(now == nil || now.Version != op.IfVersion || otherText(&p.Ops[i], now)))
 		switch {
 		case op.IfVersion == knowledge.NoVersion:
 			before = nil

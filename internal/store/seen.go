@@ -8,6 +8,39 @@ import (
 	"tenet/internal/knowledge"
 )
 
+// CheckProposed returns a [*ConflictError] when an op of a proposal was made for a version that has another text here,
+// going by its ETag.
+func CheckProposed(
+	ctx context.Context, get func(context.Context, knowledge.Key) (*knowledge.Record, error), p *knowledge.Proposal,
+) error {
+	for i := range p.Ops {
+		o := &p.Ops[i]
+		if _, sum, ok := o.Seen(); !ok || sum == "" {
+			continue
+		}
+		op, err := o.Op()
+		if err != nil {
+			return err
+		}
+		rec, err := get(ctx, op.Key)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if otherText(o, rec) {
+			return &ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: op.IfVersion}
+		}
+	}
+	return nil
+}
+
+// otherText reports whether a record has the version that a proposed op was made for, with another text than its writer
+// saw.
+func otherText(o *knowledge.ProposedOp, rec *knowledge.Record) bool {
+	version, sum, ok := o.Seen()
+	return ok && sum != "" && rec != nil && rec.Version == version && rec.Pending == (knowledge.BatchID{}) &&
+		string(rec.AppendSum(nil)) != sum
+}
+
 // CheckSeen returns a [*ConflictError] when a put replaces the version that its document came from, and that version
 // was written at another time here: the database was put back from a backup since, and the number stands for another
 // text. Op is its place in the batch. What the document does not say, and a version that is not here, is left to the

@@ -29,6 +29,15 @@ type Part struct {
 	text      string   // with line feeds; for a block: the text between the markers
 }
 
+// document returns the key of the one document that a file of ours holds, "" for a part with several.
+func (p *Part) document() string {
+	if p.Mode != modeOwn || len(p.Documents) != 1 {
+		return ""
+	}
+	key, _, _ := strings.Cut(p.Documents[0], "@")
+	return key
+}
+
 // Modes of a part.
 const (
 	modeOwn   = "own"
@@ -45,8 +54,8 @@ type Omission struct {
 // The markers. The digest of our part follows the word begin.
 const (
 	markHead  = "<!-- tenet:"
-	beginMark = "<!-- tenet:begin "
-	endMark   = "<!-- tenet:end -->"
+	beginMark = interchange.OwnBegin
+	endMark   = interchange.OwnEnd
 	markTail  = " Written by tenet sync: edit the documents in tenet, and not here. -->"
 )
 
@@ -58,7 +67,7 @@ func digestOf(text string) string {
 
 // ownFile inserts a digest into the marker of a file that is entirely ours.
 func ownFile(text string) string {
-	return strings.Replace(text, beginMark, beginMark+digestOf(text)[:16], 1)
+	return strings.Replace(text, beginMark, beginMark+interchange.OwnDigest(text), 1)
 }
 
 // An Expected is the expected content of a work tree.
@@ -185,15 +194,15 @@ func (x *Expected) textOf(d knowledge.Document) (*interchange.Text, bool) {
 	if slices.Contains(x.secret, d.CategoryID()) {
 		body = strings.Replace(body, "\n\n", ", confidential ("+d.CategoryID()+")\n\n", 1)
 	}
-	t := &interchange.Text{Key: d.Key(), Body: withoutMarks(body)}
+	t := &interchange.Text{Key: d.Key(), Description: withoutMarks(knowledge.Summary(d)), Body: withoutMarks(body)}
 	switch d := d.(type) {
 	case *knowledge.Rule:
 		if d.Status != knowledge.StatusActive {
 			return nil, false
 		}
-		t.Description, t.Scope = withoutMarks(d.Title), d.Scope
+		t.Scope = d.Scope
 	case *knowledge.Practice:
-		t.Description, t.Scope = withoutMarks(d.Title), d.Scope
+		t.Scope = d.Scope
 	default:
 		return nil, false
 	}

@@ -28,6 +28,7 @@ func TestEachAssistantsFilesAreAsItsGoldenFileSays(t *testing.T) {
 			Description: "Change one thing, with \"quotes\" and: a colon.", IsActive: true,
 			Common: knowledge.Common{Scope: knowledge.Scope{Activation: "model"}},
 		})
+	docs[0].(*knowledge.Rule).Extra = map[string]any{"description": "Its author's word for\nwhen it matters"}
 	for _, d := range docs {
 		d.Normalize()
 	}

@@ -31,6 +31,7 @@ type Step struct {
 	Target string `json:"target,omitempty"`
 	State  string `json:"state"`
 	Why    string `json:"why,omitempty"`
+	of     string // the key of the one document that the file is of
 	before worktree.File
 	after  []byte // nil: removed
 }
@@ -109,7 +110,7 @@ func othersIn(tree *worktree.Tree, path string) int {
 
 // look returns the step for a part.
 func (p *Plan) look(part *Part) (Step, error) {
-	s := Step{Path: part.Path, Target: part.Target, State: Clean}
+	s := Step{Path: part.Path, Target: part.Target, State: Clean, of: part.document()}
 	f, err := p.tree.Read(part.Path)
 	if err != nil {
 		if link, ok := errors.AsType[*worktree.LinkError](err); ok {
@@ -135,7 +136,7 @@ func (p *Plan) look(part *Part) (Step, error) {
 		s.State, s.Why = Unmanaged, "it has no block of ours: --adopt puts one behind what is there"
 	case !around.there:
 		s.State = Missing
-	case around.digest != digestOf(unix(around.block))[:16]:
+	case around.digest != interchange.OwnDigest(unix(around.block)):
 		s.State, s.Why = Edited, "our block was changed by hand"
 	}
 	s.after = []byte(around.with(part.text, bytes.Contains(f.Text, []byte("\r\n"))))
@@ -153,7 +154,7 @@ func ownState(f worktree.File, want []byte) (state, why string) {
 	case bytes.Equal(f.Text, want):
 		return Clean, ""
 	}
-	digest, intact := ownDigest(string(f.Text))
+	digest, intact := interchange.OwnFile(unix(f.Text))
 	switch {
 	case digest == "":
 		return Unmanaged, "a file of that name is there, and it is not ours: move it away, or import and remove it"
@@ -161,17 +162,6 @@ func ownState(f worktree.File, want []byte) (state, why string) {
 		return Edited, "it was changed by hand"
 	}
 	return Behind, ""
-}
-
-// ownDigest returns the digest in a file's marker, and whether it matches the file.
-func ownDigest(text string) (digest string, intact bool) {
-	text = unix([]byte(text))
-	before, rest, ok := strings.Cut(text, beginMark)
-	if !ok || len(rest) < 16 {
-		return "", false
-	}
-	digest = rest[:16]
-	return digest, digestOf(before + beginMark + rest[16:])[:16] == digest
 }
 
 // strays finds files and blocks of ours that are no longer expected: by the lock, and where the lock is lost by our
@@ -214,14 +204,14 @@ func (p *Plan) strays(x *Expected, old *Lock) {
 				s.State, s.Why = Broken, err.Error()
 			case !around.there:
 				continue
-			case around.digest != digestOf(unix(around.block))[:16]:
+			case around.digest != interchange.OwnDigest(unix(around.block)):
 				s.State, s.Why = Edited, "our block was changed by hand, and is no longer expected"
 			}
 			if rest := around.without(); rest != "" {
 				s.after = []byte(rest)
 			}
 		} else {
-			switch digest, intact := ownDigest(string(f.Text)); {
+			switch digest, intact := interchange.OwnFile(unix(f.Text)); {
 			case digest == "":
 				continue // a user's file with a name like ours
 			case !intact:
@@ -282,7 +272,11 @@ func (r *RefusalError) Lines() string {
 	for _, s := range r.Steps {
 		b.WriteString("\n  " + s.Path + ": " + s.Why)
 		if s.State == Edited {
-			b.WriteString("; bring the change into tenet, or give it up with --overwrite")
+			how := "bring the change into tenet"
+			if s.of != "" {
+				how += " with `tenet edit " + s.of + "`"
+			}
+			b.WriteString("; " + how + ", or give it up with --overwrite")
 		}
 	}
 	return b.String()
@@ -339,6 +333,23 @@ func (p *Plan) do(s *Step) error {
 		return p.tree.Remove(s.Path)
 	}
 	return p.tree.Write(s.Path, s.after, 0)
+}
+
+// Done says what writing a step has done to its file.
+func (s *Step) Done() string {
+	switch {
+	case s.after == nil:
+		return "removed"
+	case s.State == Stray:
+		return "block removed"
+	case !s.before.Exists:
+		return "created"
+	case s.State == Missing:
+		return "block added"
+	case s.State == Edited:
+		return "overwritten"
+	}
+	return "updated"
 }
 
 // Texts returns the file of a step before and after.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"tenet/internal/interchange"
 )
 
 // A surrounding is a shared file: the text before our block, in it, and after it.
@@ -37,7 +39,7 @@ func split(text string) (surrounding, error) {
 
 // with returns the file with a new block in place of the old one, or at the end.
 func (s *surrounding) with(block string, crlf bool) string {
-	text := beginMark + digestOf(block)[:16] + markTail + "\n" + block + endMark
+	text := beginMark + interchange.OwnDigest(block) + markTail + "\n" + block + endMark
 	if crlf {
 		text = strings.ReplaceAll(text, "\n", "\r\n")
 	}

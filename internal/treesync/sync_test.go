@@ -115,7 +115,7 @@ func TestWhatIsWrittenMeansWhatTheDocumentsSay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := tree.Write(p.Path, []byte(p.text), 0); err != nil {
+			if err := tree.Write(p.Path, []byte(anonymous(p.text)), 0); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -16,25 +16,59 @@ type Twice struct {
 	Document string `json:"document"`
 	Target   string `json:"target"`
 	Path     string `json:"path"`
+	Differs  bool   `json:"differs,omitempty"` // the file says something else by now
 }
 
 // twice returns the documents of an expected content whose originals are still in the tree. They are no error: somebody
 // may edit a copy, and only the team knows which of the two counts.
 func twice(tree *worktree.Tree, x *Expected, docs []knowledge.Document) []Twice {
-	var list []Twice
-	for _, d := range docs {
-		name, target, ok := interchange.ImportedFrom(d, tree.Dir())
-		id := fmt.Sprintf("%s@%d", d.Key(), d.Stamps().Version)
-		if !ok || !slices.ContainsFunc(x.Parts, func(p Part) bool {
-			return p.Target == target && slices.Contains(p.Documents, id)
-		}) {
-			continue
-		}
+	read := func(name string) (string, bool) {
 		f, err := tree.Read(name) // what can't be read is no copy that we know of
 		before, _, _ := strings.Cut(unix(f.Text), beginMark)
-		if err == nil && strings.TrimSpace(before) != "" {
-			list = append(list, Twice{d.Key().String(), target, name})
+		return before, err == nil && strings.TrimSpace(before) != ""
+	}
+	var names []string
+	for _, d := range docs {
+		if name, _, ok := interchange.ImportedFrom(d, tree.Dir()); ok {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	brought := interchange.BroughtIn(names, read)
+	var list []Twice
+	for _, d := range docs {
+		name, owner, ok := interchange.ImportedFrom(d, tree.Dir())
+		if !ok {
+			continue
+		}
+		for _, target := range x.targetsOf(fmt.Sprintf("%s@%d", d.Key(), d.Stamps().Version)) {
+			if owner != target && !inSkills(target, name) && !slices.Contains(brought[name], target) {
+				continue
+			}
+			if text, there := read(name); there {
+				list = append(list, Twice{d.Key().String(), target, name, !interchange.SaysTheSame(d, []byte(text))})
+			}
 		}
 	}
 	return list
+}
+
+// targetsOf returns the assistants whose files hold a document, given with its version.
+func (x *Expected) targetsOf(id string) []string {
+	var list []string
+	for i := range x.Parts {
+		if p := &x.Parts[i]; slices.Contains(p.Documents, id) && !slices.Contains(list, p.Target) {
+			list = append(list, p.Target)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// inSkills reports whether a file is a skill where an assistant looks for skills.
+func inSkills(target, name string) bool {
+	dir, ok := skillFolders[target]
+	return ok && strings.Contains("/"+name, "/"+dir+"/")
 }

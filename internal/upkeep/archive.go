@@ -47,7 +47,7 @@ func Archive(ctx context.Context, s store.Store, before knowledge.Time, actor st
 	}
 	text := ""
 	if moved > 0 {
-		text = fmt.Sprintf("%d documents archived", moved)
+		text = knowledge.Count(moved, "document", "documents") + " archived"
 	}
 	if kept > 0 {
 		text = strings.TrimPrefix(fmt.Sprintf("%s; %d stay, which others still name or somebody has just changed",

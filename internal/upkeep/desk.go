@@ -67,8 +67,9 @@ func (k *Keeper) standing(ctx context.Context, j *Job) (Standing, error) {
 	return s, nil
 }
 
-// Start requests a run of a job now, paused or not, and returns the run as it will be claimed. It is
-// [store.ErrNotFound] if there is no such job, and [store.ErrConflict] while the job runs.
+// Start claims a run of a job now, paused or not, lets the keeper carry it out, and returns it. It is
+// [store.ErrNotFound] if there is no such job, [store.ErrConflict] while the job runs, and the book's error where the
+// run can't be written down: the caller would wait for its end for ever.
 func (k *Keeper) Start(ctx context.Context, name, by string) (store.Run, error) {
 	j := k.job(name)
 	if j == nil {
@@ -91,8 +92,20 @@ func (k *Keeper) Start(ctx context.Context, name, by string) (store.Run, error) 
 		Job: name, Due: at, Instance: k.o.Instance, By: by, State: store.RunRunning, Attempt: 1,
 		Started: at, Beat: at,
 	}
+	mine := &run{Run: r}
+	if !k.enter(mine) {
+		return store.Run{}, fmt.Errorf("job %s is already running: %w", name, store.ErrConflict)
+	}
+	claimed, err := k.claim(ctx, j, &r)
+	if err != nil || !claimed {
+		k.leave(name)
+		if err == nil {
+			err = fmt.Errorf("job %s is already running elsewhere: %w", name, store.ErrConflict)
+		}
+		return store.Run{}, err
+	}
 	k.mu.Lock()
-	k.asked = append(k.asked, ask{name, r})
+	k.asked = append(k.asked, mine)
 	k.mu.Unlock()
 	k.nudge()
 	return r, nil

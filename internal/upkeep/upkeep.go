@@ -70,7 +70,7 @@ type Keeper struct {
 
 	mu      sync.Mutex // guards the fields below
 	running map[string]*run
-	asked   []ask
+	asked   []*run        // claimed for a person, and not begun yet
 	failing map[Book]bool // the failure of a book was logged
 }
 
@@ -78,12 +78,6 @@ type Keeper struct {
 type run struct {
 	store.Run
 	progress Progress
-}
-
-// An ask is a run requested by a person.
-type ask struct {
-	job string
-	run store.Run
 }
 
 // New returns a keeper of jobs. An invalid schedule or a duplicate name is an error that names the job.
@@ -136,8 +130,12 @@ func (k *Keeper) look(ctx context.Context, began time.Time) time.Duration {
 	asked := k.asked
 	k.asked = nil
 	k.mu.Unlock()
-	for _, a := range asked {
-		k.start(ctx, k.job(a.job), a.run)
+	for _, mine := range asked {
+		k.work.Go(func() {
+			defer k.nudge()
+			defer k.leave(mine.Job)
+			k.carryOut(ctx, k.job(mine.Job), mine)
+		})
 	}
 	next := lookEvery
 	paused := map[Book]map[string]string{}
@@ -243,24 +241,14 @@ func (k *Keeper) lose(ctx context.Context, j *Job, r store.Run) {
 func (k *Keeper) start(ctx context.Context, j *Job, r store.Run) {
 	r.Job, r.Instance, r.Started = j.Name, k.o.Instance, knowledge.At(time.Now())
 	r.State, r.Beat, r.Attempt = store.RunRunning, r.Started, max(1, r.Attempt)
-	k.mu.Lock()
-	if k.running[j.Name] != nil {
-		k.mu.Unlock()
+	mine := &run{Run: r}
+	if !k.enter(mine) {
 		return
 	}
-	mine := &run{Run: r}
-	k.running[j.Name] = mine
-	k.mu.Unlock()
 	k.work.Go(func() {
 		defer k.nudge()
-		defer func() {
-			k.mu.Lock()
-			delete(k.running, j.Name)
-			k.mu.Unlock()
-		}()
-		own, cancel := context.WithTimeout(ctx, bookTimeout)
-		claimed, err := k.book(j).ClaimRun(own, r, k.deadBefore(j, r.Started))
-		cancel()
+		defer k.leave(j.Name)
+		claimed, err := k.claim(ctx, j, &r)
 		if err != nil {
 			k.bookFailed(ctx, j.Book, err)
 		}
@@ -268,6 +256,30 @@ func (k *Keeper) start(ctx context.Context, j *Job, r store.Run) {
 			k.carryOut(ctx, j, mine)
 		}
 	})
+}
+
+// enter notes a run as one of this process, and reports whether there was none of its job.
+func (k *Keeper) enter(mine *run) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.running[mine.Job] != nil {
+		return false
+	}
+	k.running[mine.Job] = mine
+	return true
+}
+
+func (k *Keeper) leave(job string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.running, job)
+}
+
+// claim writes a run into its book, and reports whether it is this process's.
+func (k *Keeper) claim(ctx context.Context, j *Job, r *store.Run) (bool, error) {
+	own, cancel := context.WithTimeout(ctx, bookTimeout)
+	defer cancel()
+	return k.book(j).ClaimRun(own, *r, k.deadBefore(j, r.Started))
 }
 
 // carryOut carries out a claimed run and stores its result.

@@ -64,7 +64,9 @@ func Audit(t *testing.T, open func(t *testing.T) AuditedStore) {
 				t.Fatal(err)
 			}
 			pseudonym, person := knowledge.NewErasure(Erased, nil)
-			if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
+			if _, err := s.Erase(t.Context(), store.ErasureRequest{
+				Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root",
+			}); err != nil {
 				t.Fatal(err)
 			}
 			if forged.sql != "" {

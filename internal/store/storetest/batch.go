@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,6 +23,10 @@ func batchLaws() []law {
 		{
 			name:  "a batch that changed nothing is answered as before although the documents have moved on",
 			check: nothingMuchLater, log: true, engine: true,
+		},
+		{
+			name:  "a batch makes no version of what it leaves as it is, while that holds",
+			check: partlyNothing, log: true, engine: true,
 		},
 		{name: "a batch's id with other content is ErrReused", check: reusedID},
 		{name: "an id whose batch was refused may be used again", check: refusedIDIsFree},
@@ -152,6 +155,56 @@ func nothingMuchLater(s *suite) {
 	if err := s.refused(taken); !errors.Is(err, store.ErrReused) {
 		s.Errorf("what changes nothing under the id of another batch: %v, want ErrReused", err)
 	}
+}
+
+// partlyNothing holds a batch to its word that leaves some of its documents as they are.
+func partlyNothing(s *suite) {
+	r, other := Rule(), Rule()
+	there := s.apply(knowledge.Put(r, knowledge.NoVersion), knowledge.Put(other, knowledge.NoVersion))
+	end := len(s.log())
+	changed := retitled(s, other)
+	// The last op does nothing.
+	b := Batch(knowledge.Put(changed, 1), knowledge.Put(Rule(), knowledge.NoVersion), knowledge.Put(r, 1))
+	b.Same = []*knowledge.Record{nil, nil, there.Records[0]}
+	first := s.applyBatch(b)
+	if first.Unchanged || first.Left(0) || first.Left(1) || !first.Left(2) || first.Records[0].Version != 2 ||
+		first.Records[2] == nil || first.Records[2].Version != 1 {
+		s.Errorf("a batch that changes some of its documents is answered with %+v", first)
+	}
+	log := s.log()
+	if n := len(log) - end; n != 2 || !log[end].More || log[end+1].More {
+		s.Errorf("the log has %d changes after it, want 2, of which the last ends the batch", n)
+	}
+	s.unchanged(there.Records[0])
+	now := s.put(retitled(s, r))
+	b.Same = nil // nobody finds that it changes nothing any more
+	again := s.applyBatch(b)
+	s.sameReceipt("sent again when it would change more", first, again)
+	if !again.Left(2) {
+		s.Errorf("sent again it says that it has changed what it left: %+v", again)
+	}
+	s.unchanged(now)
+
+	late := Batch(knowledge.Put(r, 1), knowledge.Put(Rule(), knowledge.NoVersion))
+	late.Same = []*knowledge.Record{there.Records[0], nil}
+	if err := s.refused(late); !errors.Is(err, store.ErrConflict) {
+		s.Errorf("an op that leaves what has changed since: %v, want ErrConflict", err)
+	}
+	s.missing(late.Ops[1].Key)
+	late.Ops[0].IfVersion = knowledge.AnyVersion
+	if got := s.applyBatch(late); got.Left(0) || got.Records[0].Version != now.Version+1 {
+		s.Errorf("without a condition it is answered with %+v, want a version of its own", got)
+	}
+}
+
+// retitled returns a document with another title.
+func retitled(s *suite, r *knowledge.Rule) *knowledge.Rule {
+	d, err := knowledge.Clone(r)
+	if err != nil {
+		s.Fatal(err)
+	}
+	d.(*knowledge.Rule).Title = "Moved on"
+	return d.(*knowledge.Rule)
 }
 
 func reusedID(s *suite) {
@@ -442,73 +495,4 @@ func tooManyOps(s *suite) {
 	}
 	s.invalidAt(s.refused(Batch(ops...)), "/ops")
 	s.missing(ops[0].Key)
-}
-
-func actorAndTime(s *suite) {
-	at := knowledge.At(time.Date(2020, 2, 29, 12, 0, 0, 987_654_000, time.UTC))
-	r := Rule()
-	b := knowledge.Batch{
-		ID: knowledge.NewBatchID(), Actor: "Ünal O'Neill <u@example.com>", At: at,
-		Ops: []knowledge.Op{knowledge.Put(r, knowledge.NoVersion)},
-	}
-	s.applyBatch(b)
-	st := s.document(r.Key()).Stamps()
-	if st.CreatedBy != b.Actor || st.UpdatedBy != b.Actor || !st.CreatedAt.Equal(at.Time) ||
-		!st.UpdatedAt.Equal(at.Time) {
-		s.Errorf("stamps %+v, want actor %q at %v", *st, b.Actor, at)
-	}
-	later := knowledge.Batch{
-		ID: knowledge.NewBatchID(), Actor: "second",
-		Ops: []knowledge.Op{{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":1}`)}},
-	}
-	s.applyBatch(later)
-	st = s.document(r.Key()).Stamps()
-	if st.CreatedBy != b.Actor || st.UpdatedBy != "second" || !st.CreatedAt.Equal(at.Time) ||
-		!st.UpdatedAt.After(at.Time) {
-		s.Errorf("stamps after a second writer: %+v", *st)
-	}
-	if s.o.NoLog || s.o.Queued {
-		return
-	}
-	c := s.changes(knowledge.ChangeQuery{Batch: b.ID})
-	if len(c) != 1 || c[0].Actor != b.Actor || !c[0].At.Equal(at.Time) || c[0].Entered() {
-		s.Errorf("the change says %+v, want actor %q at %v", c, b.Actor, at)
-	}
-}
-
-func enteredForAnother(s *suite) {
-	at := knowledge.At(time.Date(2020, 2, 29, 12, 0, 0, 987_654_000, time.UTC))
-	r := Rule()
-	s.apply(knowledge.Put(r, knowledge.NoVersion))
-	entered := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "third", EnteredBy: "clerk", Ops: []knowledge.Op{
-		{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":2}`)},
-	}}
-	s.applyBatch(entered)
-	c := s.changes(knowledge.ChangeQuery{Batch: entered.ID})
-	if len(c) != 1 || c[0].Actor != "third" || c[0].EnteredBy != "clerk" || !c[0].EnteredAt.Equal(c[0].At.Time) {
-		s.Errorf("the change that a clerk has entered says %+v", c)
-	}
-	purge := knowledge.Batch{
-		ID: knowledge.NewBatchID(), Actor: "third", EnteredBy: "clerk",
-		Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: r.Key()}},
-	}
-	s.applyBatch(purge)
-	if c = s.changes(knowledge.ChangeQuery{Batch: purge.ID}); len(c) != 1 || c[0].EnteredBy != "clerk" {
-		s.Errorf("the purge that a clerk has entered says %+v", c)
-	}
-	old := knowledge.Batch{
-		ID: knowledge.NewBatchID(), Actor: "third", At: at, EnteredBy: "clerk",
-		Ops: []knowledge.Op{knowledge.Put(Rule(), 0)},
-	}
-	s.applyBatch(old)
-	if c = s.changes(knowledge.ChangeQuery{Batch: old.ID}); len(c) != 1 || !c[0].At.Equal(at.Time) ||
-		!c[0].EnteredAt.After(at.Time) {
-		s.Errorf("the change of another time that a clerk has entered says %+v", c)
-	}
-	var chain [32]byte
-	for _, c := range s.log() {
-		if chain = knowledge.NextChain(chain, &c); chain != c.Chain {
-			s.Fatalf("the chain breaks at %+v", c)
-		}
-	}
 }

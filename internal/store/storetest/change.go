@@ -100,7 +100,7 @@ func logIsWhole(s *suite) {
 	}
 	var ops []knowledge.Op
 	for _, d := range docs {
-		ops = append(ops, knowledge.Put(d, 3))
+		ops = append(ops, knowledge.Op{Verb: knowledge.VerbRetire, Key: d.Key(), IfVersion: 3})
 	}
 	note(s.apply(ops...))
 	purge := s.apply(purgeOp(docs[3].Key()))
@@ -139,7 +139,7 @@ func logIsWhole(s *suite) {
 	if c := byBatch[purge.Batch]; len(c) != 1 || c[0].Verb != knowledge.VerbPurge {
 		s.Errorf("the purge's changes: %+v", c)
 	}
-	s.verbsOf(docs[0].Key(), knowledge.VerbPut, knowledge.VerbRetire, knowledge.VerbRestore, knowledge.VerbPut)
+	s.verbsOf(docs[0].Key(), knowledge.VerbPut, knowledge.VerbRetire, knowledge.VerbRestore, knowledge.VerbRetire)
 }
 
 // verbsOf checks the verbs of a document's history, oldest first.

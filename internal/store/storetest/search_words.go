@@ -75,12 +75,14 @@ func forms(s *suite) {
 	spanish := s.wordy("Revisiones de código", //nolint:misspell // Spanish
 		"Cada cambio debe poder leerse en media hora, y las revisiones grandes se dividen.") //nolint:misspell // Spanish
 	greek := s.wordy("ΟΔΟΣ", "ένα κείμενο")
+	typed := s.wordy("Ausfuehrung", "Die Pruefung der Schluessel ist nicht die Ueberwachung.") // without umlauts
 	for question, want := range map[string]knowledge.Key{
 		"deprecated": english, "version": english, "interface": english, "run": english,
 		"änderung": german, "aenderungen": german, "Anderungen": german, "datenbanken": german, "groessere": german,
 		"größere": german, "strasse": german, "straße": german, "auslieferung": german,
 		"journal": french, "jeton": french, "codigo": spanish, "código": spanish, "revisión": spanish, "οδος": greek,
 		"οδοσ": greek, "οδός": greek, "ΟΔΟΣ": greek,
+		"Prüfung": typed, "schlüssel": typed, `"die Prüfung"`: typed, "Überwachungen": typed,
 	} {
 		s.order(question, want)
 	}
