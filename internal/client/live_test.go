@@ -82,7 +82,7 @@ func watch(t *testing.T, w Watch, n int, steps ...step) ([]LiveMessage, *script,
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var got []LiveMessage
 	err = c.Watch(ctx, w, func(m LiveMessage) error {

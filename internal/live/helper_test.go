@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds everything that a test waits for.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // eventually waits until something holds.
 func eventually(t testing.TB, what string, holds func() bool) {

@@ -296,7 +296,7 @@ func FuzzServe(f *testing.F) {
 	f.Cleanup(func() { s.Close() })
 	f.Fuzz(func(t *testing.T, lines string) {
 		var out bytes.Buffer
-		within, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		within, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_ = New(Options{Store: s}).Serve(within, strings.NewReader(lines), &out) // what can't be read is an error
 		if within.Err() != nil {

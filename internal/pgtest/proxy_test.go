@@ -103,7 +103,7 @@ func TestAProxyTurnsToAnotherServer(t *testing.T) {
 // insert writes a row as a pipeline of one statement.
 func insert(t *testing.T, address, name string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, err := pgconn.Connect(ctx, address+"&application_name=proxied")
 	if err != nil {

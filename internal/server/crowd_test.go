@@ -23,7 +23,7 @@ const crowd = 32
 
 // crowdPatience is how long each caller waits at most. Callers that wait for each other wait for ever; a busy machine
 // is only slow.
-const crowdPatience = 30 * time.Second
+const crowdPatience = 2 * time.Minute
 
 // A wish is what each caller of a crowd asks for; i tells the callers apart.
 type wish struct {
