@@ -43,19 +43,17 @@ func (k *Keeper) standing(ctx context.Context, j *Job) (Standing, error) {
 		return s, err
 	}
 	s.PausedBy = paused[j.Name]
-	last, err := k.book(j).Runs(ctx, store.RunQuery{Job: j.Name, Limit: 1})
+	now := time.Now()
+	last, ahead, err := k.newest(ctx, j, now)
 	if err != nil {
 		return s, err
 	}
-	now := time.Now()
 	from := now
-	if len(last) > 0 {
-		s.Last, from = &last[0], last[0].Due.Time
-		k.mu.Lock()
-		if mine := k.running[j.Name]; mine != nil && mine.Due == s.Last.Due {
-			*s.Last = mine.now(now)
+	if last != nil {
+		if s.Last = last; ahead == nil || !k.alone(j) {
+			from = last.Due.Time
 		}
-		k.mu.Unlock()
+		k.mine(now, s.Last)
 	}
 	if plan := k.plans[j.Name]; plan != nil && s.PausedBy == "" {
 		due := plan.due(from, now)
@@ -67,6 +65,15 @@ func (k *Keeper) standing(ctx context.Context, j *Job) (Standing, error) {
 	return s, nil
 }
 
+// mine replaces a run by what this process knows of it, where it is carrying it out or could not store its result yet.
+func (k *Keeper) mine(now time.Time, r *store.Run) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if mine := k.running[r.Job]; mine != nil && mine.Due == r.Due && r.State == store.RunRunning {
+		*r = mine.now(now)
+	}
+}
+
 // Start claims a run of a job now, paused or not, lets the keeper carry it out, and returns it. It is
 // [store.ErrNotFound] if there is no such job, [store.ErrConflict] while the job runs, and the book's error where the
 // run can't be written down: the caller would wait for its end for ever.
@@ -75,17 +82,17 @@ func (k *Keeper) Start(ctx context.Context, name, by string) (store.Run, error) 
 	if j == nil {
 		return store.Run{}, fmt.Errorf("job %q: %w", name, store.ErrNotFound)
 	}
-	last, err := k.book(j).Runs(ctx, store.RunQuery{Job: name, Limit: 1})
+	now := time.Now()
+	last, _, err := k.newest(ctx, j, now)
 	if err != nil {
 		return store.Run{}, err
 	}
-	now := time.Now()
-	if len(last) > 0 && last[0].State == store.RunRunning {
-		if k.alive(j, &last[0], now) {
+	if last != nil && last.State == store.RunRunning {
+		if k.alive(j, last, now) {
 			return store.Run{}, fmt.Errorf("job %s is already running, since %s: %w", name,
-				last[0].Started.Format(time.RFC3339), store.ErrConflict)
+				last.Started.Format(time.RFC3339), store.ErrConflict)
 		}
-		k.lose(ctx, j, last[0]) // this run takes its place
+		k.lose(ctx, j, *last) // this run takes its place
 	}
 	at := knowledge.At(now)
 	r := store.Run{
@@ -117,7 +124,11 @@ func (k *Keeper) History(ctx context.Context, q store.RunQuery) ([]store.Run, er
 	if j == nil {
 		return nil, fmt.Errorf("job %q: %w", q.Job, store.ErrNotFound)
 	}
-	return k.book(j).Runs(ctx, q)
+	list, err := k.book(j).Runs(ctx, q)
+	for i := range list {
+		k.mine(time.Now(), &list[i])
+	}
+	return list, err
 }
 
 // Pause pauses a job's schedule, or resumes it. It is [store.ErrNotFound] if there is no such job.

@@ -68,23 +68,26 @@ type Keeper struct {
 	wake  chan struct{}
 	work  sync.WaitGroup
 
-	mu      sync.Mutex // guards the fields below
-	running map[string]*run
-	asked   []*run        // claimed for a person, and not begun yet
-	failing map[Book]bool // the failure of a book was logged
+	mu        sync.Mutex // guards the fields below
+	running   map[string]*run
+	asked     []*run               // claimed for a person, and not begun yet
+	failing   map[Book]bool        // the failure of a book was logged
+	anew      map[string]time.Time // since when a job is due, where the clock was set back
+	toldAhead bool                 // that runs are dated ahead was logged
 }
 
 // A run is a run that this process carries out.
 type run struct {
-	store.Run
-	progress Progress
+	store.Run // guarded by the keeper's lock once the run is noted
+	progress  Progress
+	unstored  bool // that its result could not be stored was logged
 }
 
 // New returns a keeper of jobs. An invalid schedule or a duplicate name is an error that names the job.
 func New(o Options) (*Keeper, error) {
 	k := &Keeper{
 		o: o, plans: map[string]schedule{}, wake: make(chan struct{}, 1), running: map[string]*run{},
-		failing: map[Book]bool{},
+		failing: map[Book]bool{}, anew: map[string]time.Time{},
 	}
 	if k.o.Local == nil {
 		k.o.Local = k.o.Shared
@@ -168,28 +171,28 @@ func (k *Keeper) look(ctx context.Context, began time.Time) time.Duration {
 func (k *Keeper) consider(ctx context.Context, j *Job, began time.Time) (time.Duration, error) {
 	own, cancel := context.WithTimeout(ctx, bookTimeout)
 	defer cancel()
-	last, err := k.book(j).Runs(own, store.RunQuery{Job: j.Name, Limit: 1})
+	now := time.Now()
+	last, ahead, err := k.newest(own, j, now)
 	if err != nil {
 		return 0, err
 	}
-	now := time.Now()
-	from := began // a job that never ran is due at its next time, not at once
-	if len(last) > 0 {
-		r := &last[0]
-		switch alive := k.alive(j, r, now); {
-		case r.State == store.RunRunning && alive:
+	for _, r := range []*store.Run{last, ahead} {
+		if r == nil || r.State != store.RunRunning {
+			continue
+		}
+		switch {
+		case k.alive(j, r, now):
 			return lookEvery, nil // one run of a job at a time
-		case r.State == store.RunRunning && r.Attempt < maxAttempts:
+		case r == last && r.Attempt < maxAttempts && r.Beat.Before(now.Add(k.slack(j))):
 			again := *r
 			again.Instance = k.o.Instance
 			k.start(ctx, j, again)
 			return lookEvery, nil
-		case r.State == store.RunRunning:
+		case r == last || k.alone(j):
 			k.lose(own, j, *r)
 		}
-		from = r.Due.Time
 	}
-	due := k.plans[j.Name].due(from, now)
+	due := k.plans[j.Name].due(k.since(ctx, j, last, ahead, began, now), now)
 	start := due
 	if j.Heavy {
 		start = k.o.Window.open(due, now)
@@ -197,7 +200,7 @@ func (k *Keeper) consider(ctx context.Context, j *Job, began time.Time) (time.Du
 	if wait := start.Sub(now); wait > 0 {
 		return wait, nil
 	}
-	k.start(ctx, j, store.Run{Job: j.Name, Due: knowledge.At(due)})
+	k.start(ctx, j, store.Run{Job: j.Name, Due: k.dueAs(j, due, ahead, now)})
 	return lookEvery, nil
 }
 
@@ -205,10 +208,11 @@ func (k *Keeper) consider(ctx context.Context, j *Job, began time.Time) (time.Du
 func (k *Keeper) alone(j *Job) bool { return j.Book == Local || k.o.Alone }
 
 // alive reports whether the process of a run that has not ended is there. In a file of this instance every run of an
-// earlier process has ended with that; elsewhere its beats tell.
+// earlier process has ended with that; elsewhere its beats tell, unless a clock that was wrong has dated them.
 func (k *Keeper) alive(j *Job, r *store.Run, now time.Time) bool {
 	if !k.alone(j) {
-		return now.Sub(r.Beat.Time) < deadAfter
+		age := now.Sub(r.Beat.Time)
+		return age < deadAfter && age > -k.slack(j)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -218,7 +222,7 @@ func (k *Keeper) alive(j *Job, r *store.Run, now time.Time) bool {
 // deadBefore returns the beat before which a run that has not ended may be claimed again.
 func (k *Keeper) deadBefore(j *Job, now knowledge.Time) knowledge.Time {
 	if k.alone(j) {
-		return now
+		return knowledge.At(now.Add(slackAlone))
 	}
 	return knowledge.At(now.Add(-deadAfter))
 }
@@ -304,13 +308,29 @@ func (k *Keeper) carryOut(ctx context.Context, j *Job, mine *run) {
 	if err != nil {
 		r.State, r.Error = store.RunFailed, reason(work, timeout, err)
 	}
+	k.mu.Lock()
+	mine.Run = r
+	k.mu.Unlock()
+	stored := k.store(ctx, j, mine)
+	k.tell(ctx, &r)
+	for !stored && ctx.Err() == nil {
+		store.Pause(ctx, lookEvery)
+		stored = k.store(ctx, j, mine)
+	}
+}
+
+// store stores the result of a run that has ended, and reports whether that is settled. While it can't be stored, the
+// run stays with this process, which tells the result and does not run the job again.
+func (k *Keeper) store(ctx context.Context, j *Job, mine *run) bool {
 	note, stop := context.WithTimeout(context.WithoutCancel(ctx), bookTimeout)
 	defer stop()
-	if err := k.book(j).UpdateRun(note, r); err != nil {
-		k.o.Log.LogAttrs(ctx, slog.LevelWarn, "result of a job was not stored", slog.String("job", j.Name),
-			slog.Any("error", err))
+	err := k.book(j).UpdateRun(note, mine.Run)
+	if err != nil && !mine.unstored {
+		mine.unstored = true
+		k.o.Log.LogAttrs(ctx, slog.LevelWarn, "result of a job was not stored: it is tried again, and told by this "+
+			"process meanwhile", slog.String("job", j.Name), slog.Any("error", err))
 	}
-	k.tell(ctx, &r)
+	return err == nil || errors.Is(err, store.ErrNotFound)
 }
 
 // reason returns why a run failed.
@@ -374,6 +394,9 @@ func (k *Keeper) beat(ctx context.Context, end context.CancelFunc, j *Job, mine 
 // now returns the run's current state.
 func (r *run) now(at time.Time) store.Run {
 	c := r.Run
+	if !c.Ended.IsZero() {
+		return c
+	}
 	c.Beat = knowledge.At(at)
 	c.Done, c.Total = r.progress.load()
 	return c

@@ -24,6 +24,7 @@ type memory struct {
 	runs   []store.Run
 	paused map[string]string
 	away   error // what every call answers while it is set
+	full   error // what updates answer while it is set
 }
 
 func (m *memory) lock() error {
@@ -56,6 +57,9 @@ func (m *memory) UpdateRun(_ context.Context, r store.Run) error {
 		return err
 	}
 	for i := range m.runs {
+		if m.full != nil {
+			return m.full
+		}
 		if old := &m.runs[i]; old.Job == r.Job && old.Due == r.Due && old.Instance == r.Instance &&
 			old.State == store.RunRunning {
 			attempt := old.Attempt
@@ -127,6 +131,12 @@ func (m *memory) setAway(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = err
+}
+
+func (m *memory) setFull(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.full = err
 }
 
 // at returns the i-th run of a book, the zero run when there is none.
@@ -395,6 +405,112 @@ func TestJobsOfThisMachineGoOnWhileTheDatabaseIsAway(t *testing.T) {
 		synctest.Wait()
 		if got, want := shared.dues(), "02:00 done"; got != want {
 			t.Errorf("runs after the database came back: %s, want %s", got, want)
+		}
+	})
+}
+
+// A clock that was years ahead has left runs of then, one of which its process did not end. When it is put right, jobs
+// go on at once by the time that it tells, and nothing is run twice.
+func TestRunsOfAClockThatWasAheadHoldNoJobUp(t *testing.T) {
+	for name, alone := range map[string]bool{"one process": true, "many": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				run := func(after time.Duration, state store.RunState) store.Run {
+					at := knowledge.At(time.Now().Add(after))
+					return store.Run{Job: "hourly", Due: at, Instance: "then", State: state, Attempt: 1, Started: at, Beat: at}
+				}
+				const year = 365 * 24 * time.Hour
+				book := &memory{runs: []store.Run{
+					run(-30*time.Minute, store.RunDone), run(40*year, store.RunDone), run(41*year, store.RunRunning),
+				}}
+				ran := 0
+				jobs := []upkeep.Job{{Name: "hourly", Schedule: "@hourly", Do: func(context.Context, *upkeep.Progress) (string,
+					error,
+				) {
+					ran++
+					return "", nil
+				}}}
+				k := keep(ctx, t, upkeep.Options{Shared: book, Alone: alone, Instance: "now", Jobs: jobs})
+				time.Sleep(3*time.Hour + 30*time.Minute)
+				list, err := k.Jobs(ctx)
+				if err != nil || list[0].Next.Format("15:04") != "04:00" || list[0].Last == nil ||
+					list[0].Last.Due.Format("15:04") != "03:00" {
+					t.Errorf("the job stands as %+v, %v; want it to have run at 3 and to run at 4", list, err)
+				}
+				if _, err := k.Start(ctx, "hourly", "ana"); err != nil {
+					t.Errorf("a person's run: %v", err)
+				}
+				synctest.Wait()
+				stop()
+				synctest.Wait()
+				if want := 4 + 1; ran != want { // 0:00 was missed
+					t.Errorf("the job ran %d times, want %d: %s", ran, want, book.dues())
+				}
+			})
+		})
+	}
+}
+
+// A clock that is set back by two days passes times again at which the job ran. Where no other process runs it, it runs
+// at those again, once each.
+func TestAJobRunsAgainAtTimesThatPassAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		book := &memory{}
+		for hour := range 48 {
+			at := knowledge.At(time.Now().Add(time.Duration(hour+1) * time.Hour))
+			book.runs = append(book.runs, store.Run{Job: "hourly", Due: at, State: store.RunDone, Started: at, Beat: at})
+		}
+		ran := map[string]int{}
+		keep(ctx, t, upkeep.Options{Shared: book, Alone: true, Instance: "now", Jobs: []upkeep.Job{{
+			Name: "hourly", Schedule: "@hourly", Do: func(context.Context, *upkeep.Progress) (string, error) {
+				ran[time.Now().UTC().Format("02 15:04")]++
+				return "", nil
+			},
+		}}})
+		time.Sleep(60*time.Hour + time.Minute)
+		stop()
+		synctest.Wait()
+		if len(ran) < 59 { // at the seam the last of then counts as done
+			t.Errorf("the job ran at %d of 60 hours: %v", len(ran), ran)
+		}
+		for at, n := range ran {
+			if n != 1 {
+				t.Errorf("the run of %s was done %d times", at, n)
+			}
+		}
+	})
+}
+
+// While the result of a run can't be stored, who asks is told it by the process that has it, and the job is not done
+// once more; as soon as it can, it is.
+func TestAResultThatCannotBeStoredIsToldAndStoredLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		book, ran := &memory{}, 0
+		k := keep(ctx, t, upkeep.Options{Shared: book, Alone: true, Instance: "now", Jobs: []upkeep.Job{{
+			Name: "hourly", Schedule: "@hourly", Do: func(context.Context, *upkeep.Progress) (string, error) {
+				ran++
+				book.setFull(&store.UnavailableError{Reason: "the disk is full"})
+				return "much", nil
+			},
+		}}})
+		time.Sleep(2*time.Hour + 30*time.Minute)
+		list, err := k.History(ctx, store.RunQuery{Job: "hourly", Limit: 5})
+		if err != nil || len(list) != 1 || list[0].State != store.RunDone || list[0].Changed != "much" ||
+			list[0].Ended.Format("15:04") != "01:00" {
+			t.Errorf("the history: %+v, %v; want the run done", list, err)
+		}
+		if dues := book.dues(); ran != 1 || dues != "01:00 running" {
+			t.Errorf("the job ran %d times: %s; want once", ran, dues)
+		}
+		book.setFull(nil)
+		time.Sleep(5 * time.Minute)
+		stop()
+		synctest.Wait()
+		if got := book.at(0); got.State != store.RunDone || got.Changed != "much" || got.Attempt != 1 {
+			t.Errorf("once there is room the book has %+v", got)
 		}
 	})
 }
