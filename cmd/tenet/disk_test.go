@@ -48,6 +48,33 @@ func TestADatabaseThatWasEmptiedIsNoNewOne(t *testing.T) {
 	}
 }
 
+// TestADatabaseThatIsGoneIsALoss removes the database file of a server, and starts one again; and one where a person
+// has put a token only.
+func TestADatabaseThatIsGoneIsALoss(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	serveProcess(t, dir, "").end(t)
+	if err := os.Remove(filepath.Join(dir, "tenet.db")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"serve"}, {"list", "rules"}, {"doctor"}, {"migrate", "up"}, {"import", t.TempDir()}} {
+		if code, out := command(t, dir, args...); code != exitFailed || !strings.Contains(out, "restore a backup") ||
+			exists(filepath.Join(dir, "tenet.db")) {
+			t.Errorf("%v: %d, %s; want that the database is lost, and what to do", args, code, out)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "admin.token")); err != nil {
+		t.Fatal(err)
+	}
+	serveProcess(t, dir, "").end(t)
+
+	fresh := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(fresh, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(fresh, "admin.token"), "tenet_mine")
+	serveProcess(t, fresh, "").end(t)
+}
+
 // TestADiskThatCannotBeWrittenToIsTold looks into a data directory on a disk that has become read-only, and into a
 // copy.
 func TestADiskThatCannotBeWrittenToIsTold(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -26,7 +25,8 @@ type home struct {
 
 // openHome makes the data directory where there is none and takes it. The error is an [*OwnedError] when another
 // process has it.
-func openHome(dir string) (*home, error) {
+func openHome(o Options) (*home, error) {
+	dir, lost := o.DataDir, o.lost() // before this process leaves traces of its own
 	if dir == "" {
 		return nil, errors.New("no data directory: name one with --data-dir")
 	}
@@ -46,6 +46,9 @@ func openHome(dir string) (*home, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the data directory: %w", err)
 	}
+	if lost != nil {
+		return nil, errors.Join(lost, owner.Release())
+	}
 	return &home{dir, owner}, nil
 }
 
@@ -56,18 +59,18 @@ const (
 )
 
 // awaitHome is [openHome] for a server: it waits a while for a command that works on the directory, and says so.
-func awaitHome(ctx context.Context, dir string, log *slog.Logger) (*home, error) {
+func awaitHome(ctx context.Context, o Options) (*home, error) {
 	patience, cancel := context.WithTimeout(ctx, homePatience)
 	defer cancel()
 	for said := false; ; said = true {
-		h, err := openHome(dir)
+		h, err := openHome(o)
 		owned, ok := errors.AsType[*OwnedError](err)
 		if !ok || owned.URL != "" {
 			return h, err
 		}
 		if !said {
-			log.WarnContext(ctx, "another process is using the data directory: the server waits until it is done",
-				"data_dir", dir, "longest", homePatience.String())
+			o.Log.WarnContext(ctx, "another process is using the data directory: the server waits until it is done",
+				"data_dir", o.DataDir, "longest", homePatience.String())
 		}
 		select {
 		case <-time.After(homePause):

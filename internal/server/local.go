@@ -13,6 +13,7 @@ import (
 	"tenet/internal/coherence"
 	"tenet/internal/knowledge"
 	"tenet/internal/labels"
+	"tenet/internal/sqlite"
 	"tenet/internal/store"
 	"tenet/internal/unchanged"
 )
@@ -38,7 +39,7 @@ type Local struct {
 func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	o = o.withDefaults()
 	l := &Local{actor: localActor()}
-	if l.home, err = openHome(o.DataDir); err != nil {
+	if l.home, err = openHome(o); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -72,11 +73,28 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	return l, nil
 }
 
-// HasDatabase reports whether there is a database to open: the options name a PostgreSQL, or the data directory has a
-// database or belongs to an instance with PostgreSQL.
+// HasDatabase reports whether there is a database to open, or should be: the options name a PostgreSQL, or the data
+// directory has a database, has lost it, or belongs to an instance with PostgreSQL.
 func HasDatabase(o Options) bool {
 	return o.DatabaseURL != "" || hasFile(o, databaseFile) || hasFile(o, JournalFile) ||
-		hasFile(o, databaseFile+movedSuffix)
+		hasFile(o, databaseFile+movedSuffix) || o.lost() != nil
+}
+
+// lost returns an error where a server has run on an embedded database that is not there any more. A new one would be
+// filled with the starter set and get another admin token, as if nothing had been lost. Both traces are needed: a token
+// alone may have been put there by a person. An instance that has left its PostgreSQL has files of that time.
+func (o Options) lost() error {
+	if o.DatabaseURL != "" || hasFile(o, databaseFile) || !hasFile(o, TokenFile) || !hasFile(o, sqlite.OwnerFile) {
+		return nil
+	}
+	for _, other := range []string{JournalFile, instanceFile, databaseFile + movedSuffix} {
+		if hasFile(o, other) {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no %s in %s, and %s tells of a server that ran there: put the file back, or restore a backup "+
+		"into a new directory; to start again with nothing, remove %[3]s too", databaseFile, o.DataDir,
+		filepath.Join(o.DataDir, TokenFile))
 }
 
 // embedded returns an error if the options name no PostgreSQL and the directory belongs to an instance with one. An

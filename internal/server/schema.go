@@ -20,6 +20,9 @@ type Schema struct {
 
 // ReadSchema tells the schema of the database that the options name.
 func ReadSchema(ctx context.Context, o Options) (Schema, error) {
+	if err := o.badAddress(); err != nil {
+		return Schema{}, err
+	}
 	if o.DatabaseURL != "" {
 		s, err := postgres.ReadSchema(ctx, o.postgresAddress())
 		return Schema{"the PostgreSQL at " + databasePlace(o.DatabaseURL), s.Version, s.Newest}, err
@@ -35,6 +38,9 @@ func ReadSchema(ctx context.Context, o Options) (Schema, error) {
 // ReadContents tells how much the database that the options name holds. The place is its name: of a PostgreSQL that of
 // the database, of the embedded one that of its file.
 func ReadContents(ctx context.Context, o Options) (c knowledge.Contents, name string, err error) {
+	if err := o.badAddress(); err != nil {
+		return c, "", err
+	}
 	if o.DatabaseURL != "" {
 		place := databasePlace(o.DatabaseURL)
 		c, err = postgres.ReadContents(ctx, o.postgresAddress())
@@ -51,6 +57,9 @@ func (o Options) postgresAddress() postgres.Address {
 // Migrate brings the database that the options name up or down to a schema; below 0 means the newest. No tenet may be
 // using the embedded one.
 func Migrate(ctx context.Context, o Options, to int64) (_ Schema, err error) {
+	if err := o.badAddress(); err != nil {
+		return Schema{}, err
+	}
 	if o.DatabaseURL != "" {
 		s, err := postgres.Migrate(ctx, o.postgresAddress(), to)
 		return Schema{"the PostgreSQL at " + databasePlace(o.DatabaseURL), s.Version, s.Newest}, err
@@ -58,7 +67,7 @@ func Migrate(ctx context.Context, o Options, to int64) (_ Schema, err error) {
 	if err := o.embedded(); err != nil {
 		return Schema{}, err
 	}
-	h, err := openHome(o.DataDir)
+	h, err := openHome(o)
 	if err != nil {
 		return Schema{}, err
 	}

@@ -180,7 +180,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	o = o.withDefaults()
 	s := &Server{o: o}
-	if s.home, err = awaitHome(ctx, o.DataDir, o.Log); err != nil {
+	if s.home, err = awaitHome(ctx, o); err != nil {
 		return nil, err
 	}
 	defer func() {

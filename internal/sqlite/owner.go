@@ -15,8 +15,9 @@ import (
 // Files in a data directory that say who owns it. The lock has a file of its own, which nothing else opens: closing a
 // file releases its lock.
 const (
-	lockFile  = "tenet.lock"
-	ownerFile = "owner.json"
+	lockFile = "tenet.lock"
+	// OwnerFile stays when its owner has ended.
+	OwnerFile = "owner.json"
 )
 
 // Ownership says who owns a data directory.
@@ -110,7 +111,7 @@ func (o *Owner) Announce(who Ownership) error {
 		return fmt.Errorf("announce the owner of %s: %w", o.dir, err)
 	}
 	data = append(data, '\n')
-	path := filepath.Join(o.dir, ownerFile)
+	path := filepath.Join(o.dir, OwnerFile)
 	err = os.WriteFile(path+".part", data, 0o600)
 	if err == nil {
 		err = os.Rename(path+".part", path)
@@ -147,7 +148,7 @@ func (o *Owner) Release() error {
 // readOwnership reads the owner's file, as far as it is readable.
 func readOwnership(dir string) Ownership {
 	var who Ownership
-	data, err := os.ReadFile(filepath.Join(dir, ownerFile)) //nolint:gosec // below the operator's data directory
+	data, err := os.ReadFile(filepath.Join(dir, OwnerFile)) //nolint:gosec // below the operator's data directory
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Ownership{}
 	}
