@@ -49,6 +49,7 @@ type app struct {
 	root     *cobra.Command
 	shared   []*setting                    // of common
 	settings map[*cobra.Command][]*setting // of each command
+	own      []*setting                    // of the running command
 	file     *settingsFile
 	word     string // the first argument, where it is no flag
 }
@@ -148,10 +149,21 @@ func (a *app) command(parent, cmd *cobra.Command, pointer any,
 		if err := a.load(cmd, list); err != nil {
 			return err
 		}
+		a.own = list
 		return ofFlags(cmd, do(cmd.Context(), args))
 	}
 	parent.AddCommand(cmd)
 	return cmd
+}
+
+// idle returns an error if one of the running command's flags was given that does nothing in what was asked for.
+func (a *app) idle(why string, names ...string) error {
+	for _, s := range a.own {
+		if s.source != fromDefault && slices.Contains(names, s.Name) {
+			return usageError("--%s does nothing %s: leave it out", s.Name, why)
+		}
+	}
+	return nil
 }
 
 // asUsage has a check of arguments say what a command wants.
@@ -266,7 +278,7 @@ func (a *app) isFlagOnly(name string) bool {
 func (a *app) checkTwice() error {
 	for _, two := range [][2]string{{"url", "database-url"}, {"token", "token-file"}} {
 		way, _, _ := strings.Cut(a.sourceOf(two[0]), " ")
-		if other, _, _ := strings.Cut(a.sourceOf(two[1]), " "); way == other && way != "default" {
+		if other, _, _ := strings.Cut(a.sourceOf(two[1]), " "); way == other && way != fromDefault {
 			return usageError("%s and %s are both given (%s, %s), and only one of them can be used: leave one out",
 				two[0], two[1],
 				a.sourceOf(two[0]), a.sourceOf(two[1]))

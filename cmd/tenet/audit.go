@@ -85,8 +85,14 @@ func (s *auditSettings) query() (store.AuditQuery, error) {
 
 func showAudit(ctx context.Context, a *app, s *auditSettings) error {
 	q, err := s.query()
+	if err == nil && s.Export != "" {
+		err = a.idle("with --export, which takes all entries that fit", "limit")
+	}
 	if err != nil {
 		return err
+	}
+	if s.Export != "" && a.Output == asCSV {
+		return usageError("--export writes JSON lines, and --output csv a table: give one of them")
 	}
 	d, err := a.openToLook(ctx)
 	if err != nil {

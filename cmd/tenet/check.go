@@ -54,6 +54,9 @@ func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) err
 	if s.Staged && s.Diff != "" || len(args) > 0 && (s.Staged || s.Diff != "") {
 		return usageError("name paths, or --staged, or --diff: one of them")
 	}
+	if s.Offline && s.Report {
+		return usageError("--offline asks nobody, and --report tells the server: give one of them")
+	}
 	w, err := openTree(a, ".")
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func printSettings(a *app, list []*setting) error {
 		if s.Name == "config" && in.Value == "" && a.file.path != "" {
 			in.Value, in.From = a.file.path, "found"
 		}
-		if s.Name == "data-dir" && in.From == "default" {
+		if s.Name == "data-dir" && in.From == fromDefault {
 			in.Value = a.DataDir
 		}
 		shown = append(shown, in)

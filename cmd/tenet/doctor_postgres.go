@@ -53,6 +53,9 @@ statements and doctor postgres give it. Without a name it lists the names.`,
 		Args: cobra.MaximumNArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
+			if err := a.idle("without a NAME", "analyze"); err != nil {
+				return err
+			}
 			t := &table{head: []string{"STATEMENT"}}
 			names := server.StatementNames()
 			slices.Sort(names)

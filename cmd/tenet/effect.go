@@ -41,6 +41,9 @@ over.`,
 	}, &s, func(ctx context.Context, args []string) error {
 		q := store.EffectQuery{Verdict: s.Verdict, After: s.After, Limit: s.Limit}
 		if len(args) > 0 {
+			if err := a.idle("for one document", "verdict", "limit", "after"); err != nil {
+				return err
+			}
 			q.Key = args[0]
 		}
 		return showEffects(ctx, a, q)

@@ -343,8 +343,12 @@ func (e *exporter) writeCSV(ctx context.Context, dest io.Writer) (int, error) {
 		if err != nil {
 			return err
 		}
+		category, err := e.confidential(ctx, r, doc)
+		if err != nil {
+			return err
+		}
 		n++
-		return w.Add(doc)
+		return w.Add(doc, category)
 	})
 	return n, errors.Join(err, w.Flush())
 }

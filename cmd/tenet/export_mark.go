@@ -10,8 +10,18 @@ import (
 	"tenet/internal/store"
 )
 
-// mark says in the file of a confidential document that it is one. A proposal is as confidential as what it proposes.
+// mark says in the file of a confidential document that it is one.
 func (e *exporter) mark(ctx context.Context, r *knowledge.Record, doc knowledge.Document, f *interchange.File) error {
+	category, err := e.confidential(ctx, r, doc)
+	if category != "" {
+		f.MarkConfidential(category)
+	}
+	return err
+}
+
+// confidential returns the confidential category that a document tells of, "" for none. A proposal is as confidential
+// as what it proposes.
+func (e *exporter) confidential(ctx context.Context, r *knowledge.Record, doc knowledge.Document) (string, error) {
 	of := []string{r.Category}
 	if p, ok := doc.(*knowledge.Proposal); ok && len(store.MarksOf(ctx).Categories()) > 0 {
 		for i := range p.Ops {
@@ -26,16 +36,15 @@ func (e *exporter) mark(ctx context.Context, r *knowledge.Record, doc knowledge.
 			case err == nil:
 				of = append(of, now.Category)
 			case !errors.Is(err, store.ErrNotFound):
-				return err
+				return "", err
 			}
 		}
 	}
 	confidential := store.MarksOf(ctx).Categories()
 	for _, category := range of {
 		if slices.Contains(confidential, category) {
-			f.MarkConfidential(category)
-			break
+			return category, nil
 		}
 	}
-	return nil
+	return "", nil
 }

@@ -44,6 +44,9 @@ at which repositories others' changes have left behind ("tenet jobs run fleet.lo
 		Args: cobra.MaximumNArgs(1), Annotations: printsLists(),
 	}, &s, func(ctx context.Context, args []string) error {
 		if len(args) > 0 {
+			if err := a.idle("for one repository", "state", "limit", "after"); err != nil {
+				return err
+			}
 			return fleetNews(ctx, a, args[0])
 		}
 		return listFleet(ctx, a, &s)

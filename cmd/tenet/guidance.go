@@ -257,6 +257,9 @@ out.`,
 		Args: cobra.RangeArgs(1, 2),
 	}, &s, func(ctx context.Context, args []string) error {
 		if len(args) == 1 {
+			if err := a.idle("for a kind", "target"); err != nil {
+				return err
+			}
 			return explainKind(a, args[0])
 		}
 		p, err := inWorkTree(args[0])

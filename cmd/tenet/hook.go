@@ -56,7 +56,14 @@ hook install" writes it into the assistant's settings.`,
 else stands there stays, comments and layout too; --remove takes it out again.`,
 		Example: "  tenet hook install --tool claude\n  tenet hook install --tool cursor --on-error deny\n  tenet " +
 			"hook install --tool claude --remove",
-	}, &in, func(context.Context, []string) error { return installHook(a, &in) })
+	}, &in, func(context.Context, []string) error {
+		if in.Remove {
+			if err := a.idle("with --remove", "on-error"); err != nil {
+				return err
+			}
+		}
+		return installHook(a, &in)
+	})
 }
 
 // hookHeap lets the heap of a hook grow to some 30 MB before anything of it is collected.

@@ -113,6 +113,9 @@ shows more of each and cuts nothing, csv is for spreadsheets, and name prints ke
 
 func listDocuments(ctx context.Context, a *app, kind knowledge.Kind, f *filters) error {
 	q, err := f.query(kind, time.Now())
+	if err == nil && f.All {
+		err = a.idle("with --all", "limit")
+	}
 	if err != nil {
 		return err
 	}

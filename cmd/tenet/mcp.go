@@ -209,7 +209,12 @@ func installMCP(a *app, c *mcpClient, s *mcpInstallSettings) error {
 	if err != nil {
 		return err
 	}
-	if s.HTTP && a.URL == "" && !s.Remove {
+	if s.Remove {
+		if err := a.idle("with --remove", "http"); err != nil {
+			return err
+		}
+	}
+	if s.HTTP && a.URL == "" {
 		return usageError("--http needs the address of the server: give it with --url")
 	}
 	tree, err := worktree.At(dir)

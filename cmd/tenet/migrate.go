@@ -151,6 +151,11 @@ anything of the schema. Run it again after each migration.`,
 // mayGoDown returns an error unless the operator knows what that costs, and nobody else is at work on the
 // database.
 func mayGoDown(ctx context.Context, a *app, s *migrateDownSettings, to int64) error {
+	if to != 0 {
+		if err := a.idle("but for --to 0", "database"); err != nil {
+			return err
+		}
+	}
 	c, name, err := server.ReadContents(ctx, a.localOptions())
 	if err != nil {
 		return err

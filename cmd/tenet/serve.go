@@ -106,7 +106,7 @@ func checkBackupSettings(a *app, s *serveSettings) error {
 			continue
 		}
 		for _, given := range list {
-			if strings.HasPrefix(given.Name, "backup-") && given.source != "default" {
+			if strings.HasPrefix(given.Name, "backup-") && given.source != fromDefault {
 				return usageError("%s is given (%s) and backup-dir is not: no backups are made without it", given.Name,
 					given.source)
 			}

@@ -17,6 +17,9 @@ type setting struct {
 	source string // once it is filled
 }
 
+// fromDefault is the source of a setting that nobody gave.
+const fromDefault = "default"
+
 // key returns the setting's name in the file.
 func (s *setting) key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 
@@ -28,7 +31,7 @@ func settingsOf(pointer any) []*setting {
 	var list []*setting
 	for _, s := range settings.Of(pointer) {
 		s.Reset()
-		list = append(list, &setting{s, "default"})
+		list = append(list, &setting{s, fromDefault})
 	}
 	return list
 }

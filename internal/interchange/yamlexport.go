@@ -130,7 +130,7 @@ type Table struct {
 }
 
 // NewTable returns a table of documents of a kind: a column for each field that is one value or a list of texts, and
-// for what the document holds for.
+// for what the document holds for. The last one names the confidential category that a document tells of.
 func NewTable(w io.Writer, kind knowledge.Kind) (*Table, error) {
 	b, err := knowledge.Canonical(knowledge.New(kind))
 	if err != nil {
@@ -151,11 +151,14 @@ func NewTable(w io.Writer, kind knowledge.Kind) (*Table, error) {
 			t.columns = append(t.columns, f.name)
 		}
 	}
+	t.columns = append(t.columns, confidentialColumn)
 	return t, nil
 }
 
-// Add writes a row.
-func (t *Table) Add(d knowledge.Document) error {
+const confidentialColumn = "confidential"
+
+// Add writes a row of a document and the confidential category that it tells of, "" for none.
+func (t *Table) Add(d knowledge.Document, confidential string) error {
 	b, err := knowledge.Canonical(d)
 	if err != nil {
 		return fmt.Errorf("export %s: %w", d.Key(), err)
@@ -167,6 +170,7 @@ func (t *Table) Add(d knowledge.Document) error {
 	if scope, ok := m["scope"].(map[string]any); ok {
 		maps.Copy(m, scope)
 	}
+	m[confidentialColumn] = confidential
 	row := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		row[i] = PlainCell(cellOf(m[c]))

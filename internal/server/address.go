@@ -5,8 +5,17 @@ import (
 	"fmt"
 	"strings"
 
+	"tenet/internal/knowledge"
 	"tenet/internal/postgres"
 )
+
+// badAddress is [CheckAddress] for commands that open a PostgreSQL past its store.
+func (o Options) badAddress() error {
+	if err := CheckAddress(o); err != nil {
+		return knowledge.BadQuery("", "%s", err)
+	}
+	return nil
+}
 
 // CheckAddress returns what is wrong with the addresses of PostgreSQL that the options name, each with its setting: it
 // can't be read, is that of no PostgreSQL, names files that can't be read, or breaks the rule about TLS. Nobody is

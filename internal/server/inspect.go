@@ -13,7 +13,10 @@ import (
 // returns the statements.
 func GrantRights(ctx context.Context, o Options, app, reader string, dry bool) ([]string, error) {
 	if o.DatabaseURL == "" {
-		return nil, knowledge.Invalid("", "roles are those of a PostgreSQL: name it with --database-url")
+		return nil, knowledge.BadQuery("", "roles are those of a PostgreSQL: name it with --database-url")
+	}
+	if err := o.badAddress(); err != nil {
+		return nil, err
 	}
 	return postgres.Grant(ctx, o.postgresAddress(), postgres.Roles{App: app, Reader: reader}, dry)
 }
@@ -105,7 +108,10 @@ func StatementNames() []string { return postgres.QueryNames() }
 
 func (o *Options) inspection(ctx context.Context) (*postgres.Inspection, error) {
 	if o.DatabaseURL == "" {
-		return nil, knowledge.Invalid("", "this looks at a PostgreSQL: name it with --database-url")
+		return nil, knowledge.BadQuery("", "this looks at a PostgreSQL: name it with --database-url")
+	}
+	if err := o.badAddress(); err != nil {
+		return nil, err
 	}
 	return postgres.Inspect(ctx, o.postgresAddress())
 }
