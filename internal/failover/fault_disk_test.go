@@ -23,6 +23,7 @@ func TestFaultsOfDisks(t *testing.T) {
 				server = pgtest.Start(t, pgtest.Options{})
 				server.Tablespace("small", disk)
 				s := newSite(t, server)
+				s.large = true
 				pgtest.Exec(t, server.URL("postgres"), "ALTER DATABASE "+s.name+" SET TABLESPACE small")
 				return s
 			},
@@ -35,7 +36,9 @@ func TestFaultsOfDisks(t *testing.T) {
 				t.Helper()
 				disk = pgtest.SmallDisk(t, 64<<20)
 				server = pgtest.Start(t, pgtest.Options{WALDir: filepath.Join(disk, "wal")})
-				return newSite(t, server)
+				s := newSite(t, server)
+				s.large = true
+				return s
 			},
 			inject: func(c *cluster) {
 				free = pgtest.Fill(c.t, disk)
@@ -55,6 +58,7 @@ func TestFaultsOfDisks(t *testing.T) {
 				disk = pgtest.SmallDisk(t, 48<<20)
 				server = pgtest.Start(t, pgtest.Options{})
 				s := newSite(t, server)
+				s.large = true
 				s.journal = disk
 				return s
 			},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func TestFaultsOfAMirrorsFile(t *testing.T) {
 func mirrorFault(t *testing.T, server *pgtest.Server, do func(testing.TB, string), runs, up bool) {
 	t.Helper()
 	c := newCluster(t, newSite(t, server), 2)
-	in := c.instances[0]
+	in := c.instance(0)
 	waits := int64(0)
 	hurt := func() { do(t, filepath.Join(in.dir, "mirror.db")) }
 	c.load(func() {
@@ -69,8 +70,8 @@ func mirrorFault(t *testing.T, server *pgtest.Server, do func(testing.TB, string
 	case !runs:
 		in.end()
 		hurt()
-		in = c.site.open(t, c.site.address, in.dir, in.dir)
-		c.instances[0] = in
+		c.again(c.nodes[0])
+		in = c.instance(0)
 		if st := in.status(t); !up && (st.Mode != knowledge.ModeCold || st.Mirror.State != failover.MirrorNone ||
 			in.Ready() == nil) {
 			t.Errorf("started without a mirror and without PostgreSQL: %+v", st)
@@ -97,7 +98,6 @@ func mirrorFault(t *testing.T, server *pgtest.Server, do func(testing.TB, string
 	c.settle()
 	began := time.Now()
 	c.load(func() { c.until("writes to be done as before", began, 20, wasDirect) })
-	c.settle()
 	c.check()
 }
 
@@ -122,8 +122,9 @@ func (c *cluster) askAll(in *instance) {
 	}
 	wrote := map[knowledge.Key]string{} // the last title of each
 	waits := map[knowledge.Key]bool{}
-	for _, w := range c.history.all() {
-		if w.shared || w.err != nil || w.again || w.by[:2] != "I0" {
+	for _, one := range c.history.all() {
+		w := one.write
+		if w == nil || w.shared || one.err != nil || w.again || !strings.HasPrefix(one.by, "I0") {
 			continue
 		}
 		for i := range w.batch.Ops {
@@ -152,7 +153,7 @@ func TestAnInstanceOlderThanTheSchemaServesItsMirror(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
 	c := newCluster(t, newSite(t, server), 2)
-	in := c.instances[0]
+	in := c.instance(0)
 	c.load(func() {
 		c.until("writes to be done", time.Time{}, 20, wasTaken)
 		began := time.Now()
@@ -163,8 +164,8 @@ func TestAnInstanceOlderThanTheSchemaServesItsMirror(t *testing.T) {
 	in.end()
 	server.Start()
 	pgtest.Exec(t, c.site.url, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)")
-	in = c.site.open(t, c.site.address, in.dir, in.dir)
-	c.instances[0] = in
+	c.again(c.nodes[0])
+	in = c.instance(0)
 	pgtest.Await(t, "the schema to be refused", func() bool { return in.status(t).Halt != "" })
 	if st := in.status(t); st.Mode != knowledge.ModeDegraded || st.Journal.Depth != waits || in.Ready() != nil {
 		t.Errorf("on a newer schema: %+v, want degraded, ready, and %d batches waiting", st, waits)
@@ -183,7 +184,6 @@ func TestAnInstanceOlderThanTheSchemaServesItsMirror(t *testing.T) {
 		t.Logf("a write is refused: %v", err)
 	}
 	pgtest.Exec(t, c.site.url, "DELETE FROM goose_db_version WHERE version_id = 99")
-	c.settle()
 	c.check()
 }
 
@@ -195,12 +195,13 @@ func TestFaultsOfClocks(t *testing.T) {
 	for _, step := range []time.Duration{-time.Hour, 50 * 24 * time.Hour} {
 		t.Run(step.String(), func(t *testing.T) {
 			s := newSite(t, server)
+			s.skewed = true
 			var ahead atomic.Int64
 			s.outage = func(o *failover.Options) {
 				o.Wait(failover.Waits{Wall: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
 			}
 			c := newCluster(t, s, 2)
-			in := c.instances[0]
+			in := c.instance(0)
 			var settled time.Time
 			c.load(func() {
 				c.until("writes to be done", time.Time{}, 20, wasTaken)
@@ -230,7 +231,6 @@ func TestFaultsOfClocks(t *testing.T) {
 				began = time.Now()
 				c.until("writes to reach the primary", began, 20, wasDirect)
 			})
-			c.settle()
 			c.check()
 		})
 	}

@@ -39,6 +39,7 @@ func TestFaultsOfTheNetwork(t *testing.T) {
 			site: func(t *testing.T) *site {
 				t.Helper()
 				s := newSite(t, server)
+				s.large = true
 				w = newWire(t, server.Addr())
 				s.address = strings.Replace(s.url, server.Addr(), w.proxy.Listen, 1)
 				return s

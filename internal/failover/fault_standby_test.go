@@ -37,7 +37,7 @@ func (p *pair) site(t *testing.T) *site {
 func (p *pair) look(c *cluster) {
 	c.t.Helper()
 	c.site.url = strings.Replace(c.site.url, p.old.Addr(), p.standby.Addr(), 1)
-	c.primary = openPrimary(c.t, c.site.url)
+	c.look = openPrimary(c.t, c.site.url)
 }
 
 // TestFailoverOfPostgreSQL promotes standbys, and puts older data in the place of newer.
@@ -47,7 +47,7 @@ func TestFailoverOfPostgreSQL(t *testing.T) {
 	runAll(t, nil, []trouble{
 		{
 			name: "a standby that lacks the last commits is promoted",
-			site: func(t *testing.T) *site { p = newPair(t); s := p.site(t); s.loses = true; return s },
+			site: func(t *testing.T) *site { p = newPair(t); s := p.site(t); s.forgets = true; return s },
 			inject: func(c *cluster) {
 				p.standby.Detach()
 				c.until("something to be written that the standby lacks", time.Now(), 40, wasDirect)
@@ -62,7 +62,7 @@ func TestFailoverOfPostgreSQL(t *testing.T) {
 			// Both take writes, the instances move one after the other, and what was written at the old one is lost to
 			// the new.
 			name: "a standby is promoted while the old primary lives", soak: true,
-			site: func(t *testing.T) *site { p = newPair(t); s := p.site(t); s.loses = true; return s },
+			site: func(t *testing.T) *site { p = newPair(t); s := p.site(t); s.forgets = true; return s },
 			inject: func(c *cluster) {
 				p.old.CatchUp(p.standby)
 				p.standby.Detach()
@@ -78,7 +78,7 @@ func TestFailoverOfPostgreSQL(t *testing.T) {
 			site: func(t *testing.T) *site {
 				p = &pair{old: pgtest.Start(t, pgtest.Options{})}
 				s := newSite(t, p.old)
-				s.loses = true
+				s.forgets = true
 				return s
 			},
 			inject: func(c *cluster) {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestWrongSchemaRefusesWritesAndGoesOnReading(t *testing.T) {
-	w := newWorld(t, 1)
+	w := newScene(t)
 	r := storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = "R-halt", "general" })
 	put := func() error {
 		_, err := w.s.Apply(t.Context(), knowledge.Batch{

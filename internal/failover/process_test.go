@@ -42,6 +42,7 @@ type (
 		Wish     store.Wish
 		Key      knowledge.Key
 		Query    knowledge.Query
+		Search   knowledge.SearchQuery
 		Batch    knowledge.BatchID
 		Actor    string
 		Ops      []writing
@@ -55,6 +56,7 @@ type (
 	reply struct {
 		Record  *knowledge.Record
 		Page    *knowledge.Page
+		Hits    *knowledge.Hits
 		Receipt knowledge.Receipt
 		Batch   knowledge.BatchStatus
 		Level   knowledge.Level
@@ -189,6 +191,8 @@ func answerTo(r *http.Request, s *failover.Store, q *question, a *reply) (err er
 		a.Record, err = s.Get(store.WithWish(ctx, q.Wish), q.Key)
 	case "/list":
 		a.Page, err = s.List(ctx, q.Query)
+	case "/search":
+		a.Hits, err = s.Search(ctx, q.Search)
 	case "/apply":
 		b := knowledge.Batch{ID: q.Batch, Actor: q.Actor}
 		for _, w := range q.Ops {
@@ -311,6 +315,14 @@ func (p *process) List(ctx context.Context, q knowledge.Query) (*knowledge.Page,
 		return nil, err
 	}
 	return a.Page, nil
+}
+
+func (p *process) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	a, err := p.call(ctx, "/search", question{Search: q})
+	if err != nil {
+		return nil, err
+	}
+	return a.Hits, nil
 }
 
 func (p *process) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
