@@ -36,23 +36,29 @@ func TestTheJudgeFindsSeededBugs(t *testing.T) {
 		{"a batch is sent again under another id", primary(func(p failover.Primary) failover.Primary {
 			return &renaming{Primary: p}
 		}), staysApplied, outages},
-		{"no version is compared", primary(func(p failover.Primary) failover.Primary { return &unchecking{p} }),
-			overwritesSeen, outages},
+		{
+			"no version is compared", primary(func(p failover.Primary) failover.Primary { return &unchecking{p} }),
+			overwritesSeen, outages,
+		},
 		{"the journal forgets", func(o *failover.Options) { o.Journal = &leaky{Journal: o.Journal} }, endsOneWay, hopeless},
 		{"an unknown outcome is taken for a refusal", certainty, staysRefused, outages},
 		{"a floor is forgotten", func(o *failover.Options) {
 			o.Mirror = &belated{o.Mirror}
 			primary(func(p failover.Primary) failover.Primary { return &tardy{p} })(o)
 		}, neverGoesBack, outages},
-		{"an ETag is read at another moment than its content",
-			func(o *failover.Options) { o.Mirror = &mixing{Mirror: o.Mirror} }, tellsTruth, outages},
+		{
+			"an ETag is read at another moment than its content",
+			func(o *failover.Options) { o.Mirror = &mixing{Mirror: o.Mirror} }, tellsTruth, outages,
+		},
 		{"a read index is of the past", func(o *failover.Options) {
 			o.Mirror = &late{o.Mirror}
 			primary(func(p failover.Primary) failover.Primary { return &dated{Primary: p} })(o)
 		}, linearizable, busily},
 		{"rights are read from the past", pastRights, rightsOfNow, outages},
-		{"a follower misses a new history", func(o *failover.Options) { o.Mirror = &stuck{Mirror: o.Mirror} }, endsEqual,
-			failsOver},
+		{
+			"a follower misses a new history", func(o *failover.Options) { o.Mirror = &stuck{Mirror: o.Mirror} }, endsEqual,
+			failsOver,
+		},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			l := newLab(t, 2, b.seed)
@@ -386,7 +392,7 @@ func (m *stuck) Rebuild(ctx context.Context, fill func(store.Sink) error, newer 
 	if m.made.Swap(true) {
 		was := fill
 		fill = func(to store.Sink) error {
-			return was(&keeping{to, func(key knowledge.Key) (*knowledge.Record, error) { return m.Mirror.Get(ctx, key) }})
+			return was(&keeping{to, func(key knowledge.Key) (*knowledge.Record, error) { return m.Get(ctx, key) }})
 		}
 	}
 	return m.Mirror.Rebuild(ctx, fill, newer)

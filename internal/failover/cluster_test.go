@@ -38,7 +38,6 @@ type site struct {
 	forgets bool
 	skewed  bool // the clocks of the instances are set back and forth
 	large   bool // documents are of some kilobytes, to fill disks and lines
-
 }
 
 // newSite returns a fresh database on a server, with the schema and the documents that nobody writes.
@@ -92,10 +91,11 @@ type cluster struct {
 	look    store.Store // the primary, past the instances
 	nodes   []*node
 	history history
-	seed    uint64        // of what the sessions do
-	loads   uint64        // so far
-	pace    time.Duration // how long a session pauses between two things that it does
-	start   func(*node)   // starts an instance on a node's files
+	seed    uint64          // of what the sessions do
+	loads   uint64          // so far
+	pace    time.Duration   // how long a session pauses between two things that it does
+	start   func(*node)     // starts an instance on a node's files
+	told    map[string]bool // what check has said
 	// patience is how long the instances may take to get level.
 	patience time.Duration
 }
@@ -333,12 +333,33 @@ func (c *cluster) stand(n *node, end knowledge.Seq) stand {
 	return stand{level: true, equal: equal, text: fmt.Sprintf("%+v", st.Mirror)}
 }
 
-// check judges, and fails the test for each fault.
+// check judges, and fails the test for each breach that was not found before.
 func (c *cluster) check() {
 	c.t.Helper()
-	faults := c.judge()
-	for _, f := range faults[:min(len(faults), 40)] {
-		c.t.Error(f)
+	if c.told == nil {
+		c.told = map[string]bool{}
+	}
+	for _, b := range c.judge() {
+		if text := b.String(); !c.told[text] && len(c.told) < 40 {
+			c.told[text] = true
+			c.t.Error(text)
+		}
+	}
+}
+
+// within lets a test of its own be told what goes wrong meanwhile.
+func (c *cluster) within(t *testing.T, do func()) {
+	t.Helper()
+	was := c.t
+	c.t = t
+	defer func() { c.t = was }()
+	do()
+}
+
+// end ends all instances.
+func (c *cluster) end() {
+	for _, n := range c.nodes {
+		n.end()
 	}
 }
 

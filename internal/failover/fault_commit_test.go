@@ -11,6 +11,7 @@ import (
 func TestFaultsAroundACommit(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
+	proxy := pgtest.NewProxy(t, server.Addr(), "tenet_apply")
 	var troubles []trouble
 	for _, trick := range []struct {
 		name string
@@ -26,24 +27,21 @@ func TestFaultsAroundACommit(t *testing.T) {
 		{"the answer hangs", pgtest.HangAfter, false},
 		{"the commit comes late", pgtest.Late, false},
 	} {
-		var proxy *pgtest.Proxy
+		played := 0
 		troubles = append(troubles, trouble{
 			name: trick.name, soak: trick.soak, lasts: time.Second,
-			site: func(t *testing.T) *site {
-				t.Helper()
-				s := newSite(t, server)
-				proxy = pgtest.NewProxy(t, server.Addr(), "tenet_apply")
-				s.address = proxy.Through(s.url)
-				return s
-			},
-			inject: func(*cluster) { proxy.Play(trick.is) },
+			inject: func(*cluster) { played = proxy.Played(); proxy.Play(trick.is) },
 			heal:   func(*cluster) { proxy.Stop() },
 			after: func(c *cluster) {
-				if proxy.Played() == 0 {
+				if proxy.Played() == played {
 					c.t.Error("no commit was interfered with: the test tests nothing")
 				}
 			},
 		})
 	}
-	runAll(t, server, troubles)
+	runAll(t, func() *site {
+		s := newSite(t, server)
+		s.address = proxy.Through(s.url)
+		return s
+	}, troubles)
 }

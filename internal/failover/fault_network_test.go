@@ -17,6 +17,7 @@ import (
 func TestFaultsOfTheNetwork(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
+	w := newWire(t, server.Addr())
 	var troubles []trouble
 	for _, f := range []struct {
 		name   string
@@ -32,23 +33,19 @@ func TestFaultsOfTheNetwork(t *testing.T) {
 		{"reset", []string{`downstream reset_peer {"timeout": 0}`}, 0, true},
 		{"cut in the middle of an answer", []string{`downstream limit_data {"bytes": 20000}`}, 0, false},
 	} {
-		var w *wire
 		troubles = append(troubles, trouble{
 			// reads are the copy's, and a write bears it
 			name: f.name, soak: f.soak, lasts: f.lasts, unfelt: f.name == "70 ms away",
-			site: func(t *testing.T) *site {
-				t.Helper()
-				s := newSite(t, server)
-				s.large = true
-				w = newWire(t, server.Addr())
-				s.address = strings.Replace(s.url, server.Addr(), w.proxy.Listen, 1)
-				return s
-			},
 			inject: func(*cluster) { w.damage(f.toxics) },
-			heal:   func(*cluster) { w.mend() },
+			heal:   func(*cluster) { w.renew() },
 		})
 	}
-	runAll(t, server, troubles)
+	runAll(t, func() *site {
+		s := newSite(t, server)
+		s.large = true
+		s.address = strings.Replace(s.url, server.Addr(), w.proxy.Listen, 1)
+		return s
+	}, troubles)
 }
 
 // A wire is a line to a server that can be damaged.
@@ -94,16 +91,6 @@ func (w *wire) damage(toxics []string) {
 		part := strings.SplitN(text, " ", 3)
 		spec := fmt.Sprintf(`{"name": "%d", "stream": %q, "type": %q, "attributes": %s}`, i, part[0], part[1], part[2])
 		if _, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(spec)); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-}
-
-func (w *wire) mend() {
-	w.t.Helper()
-	w.proxy.Toxics.ResetToxics(w.t.Context())
-	if !w.proxy.Enabled {
-		if err := w.proxy.Start(); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -14,7 +14,7 @@ func TestLostPackets(t *testing.T) {
 	network := pgtest.NewNetwork(t)
 	server := pgtest.Start(t, pgtest.Options{Network: network})
 	mend := func(*cluster) { network.Mend() }
-	runAll(t, server, []trouble{
+	runAll(t, func() *site { return newSite(t, server) }, []trouble{
 		{
 			name: "both ways", inject: func(*cluster) { network.LoseRequests(); network.LoseAnswers() }, heal: mend,
 			lasts: 3 * time.Second,

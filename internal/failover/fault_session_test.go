@@ -20,7 +20,7 @@ func TestFaultsByOtherSessions(t *testing.T) {
 	}})
 	var end func() // of what was injected last
 	heal := func(*cluster) { end() }
-	runAll(t, server, []trouble{
+	runAll(t, func() *site { return newSite(t, server) }, []trouble{
 		{name: "too many connections", inject: func(*cluster) { end = server.Crowd() }, heal: heal},
 		{
 			name: "connections terminated again and again", soak: true,
@@ -73,9 +73,10 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			inject: func(c *cluster) { pgtest.Exec(c.t, c.site.url, "ALTER TABLE rules RENAME TO elsewhere") },
 			heal:   func(c *cluster) { pgtest.Exec(c.t, c.site.url, "ALTER TABLE elsewhere RENAME TO rules") },
 		},
+	})
+	runAll(t, func() *site { return limited(t, server) }, []trouble{
 		{
 			name: "rights revoked", refuses: true, soak: true,
-			site: func(t *testing.T) *site { return limited(t, server) },
 			inject: func(c *cluster) {
 				pgtest.Exec(c.t, c.site.url, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM limited")
 			},
@@ -83,7 +84,6 @@ func TestFaultsByOtherSessions(t *testing.T) {
 		},
 		{
 			name: "writing revoked", refuses: true,
-			site: func(t *testing.T) *site { return limited(t, server) },
 			inject: func(c *cluster) {
 				pgtest.Exec(c.t, c.site.url, "REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public FROM "+
 					"limited")
@@ -92,7 +92,6 @@ func TestFaultsByOtherSessions(t *testing.T) {
 		},
 		{
 			name: "login refused", refuses: true,
-			site: func(t *testing.T) *site { return limited(t, server) },
 			inject: func(c *cluster) {
 				pgtest.Exec(c.t, c.site.url, "ALTER ROLE limited NOLOGIN")
 				pgtest.Exec(c.t, c.site.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename "+

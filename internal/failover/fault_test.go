@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 // and write.
 type trouble struct {
 	name   string
-	site   func(t *testing.T) *site // where it happens; nil for a fresh database on the group's server
+	site   func(t *testing.T) *site // where it happens; nil for the cluster that the group shares
 	inject func(c *cluster)
 	heal   func(c *cluster) // nil when it passes by itself
 	// lasts is for how long it lasts at least; 2 s. Reads must not take half as long.
@@ -52,12 +53,12 @@ type trouble struct {
 // run drives a trouble under load and checks what every trouble must leave behind: no read failed or waited for its
 // end, every acknowledged write is there exactly once or waits for a person, the log is whole, the mirrors equal the
 // primary.
-func (f *trouble) run(t *testing.T, s *site) {
-	t.Helper()
-	c := newCluster(t, s, 2)
+func (f *trouble) run(c *cluster) {
+	c.t.Helper()
+	before := c.noticed()
 	var began, healed time.Time
 	c.load(func() {
-		c.until("writes to be done", time.Time{}, 20, wasTaken)
+		c.until("writes to be done", time.Now(), 20, wasTaken)
 		began = time.Now()
 		f.inject(c)
 		answered := wasTaken
@@ -65,7 +66,7 @@ func (f *trouble) run(t *testing.T, s *site) {
 			answered = wasRefused
 		}
 		c.until("writes to be answered through the trouble", began, 20, answered)
-		hold(t, time.Until(began.Add(cmp.Or(f.lasts, 2*time.Second))))
+		hold(c.t, time.Until(began.Add(cmp.Or(f.lasts, 2*time.Second))))
 		healed = time.Now()
 		if f.heal != nil {
 			f.heal(c)
@@ -74,8 +75,8 @@ func (f *trouble) run(t *testing.T, s *site) {
 	})
 	c.bound(began, healed)
 	c.check()
-	if !f.unfelt && !c.felt(began) {
-		t.Error("nobody has noticed the trouble: the test tests nothing")
+	if !f.unfelt && !c.felt(began) && (c.site.forgets || c.noticed() == before) {
+		c.t.Error("nobody has noticed the trouble: the test tests nothing")
 	}
 	if f.after != nil {
 		f.after(c)
@@ -85,21 +86,30 @@ func (f *trouble) run(t *testing.T, s *site) {
 // soakEnv is set by "make soak" to how long it runs.
 const soakEnv = "TENET_SOAK"
 
-// runAll runs troubles one after the other on a server of their own, beside other groups.
-func runAll(t *testing.T, server *pgtest.Server, troubles []trouble) {
+// runAll runs troubles one after the other, beside other groups. Those that need no site of their own share a cluster,
+// whose site where returns: its history goes on, and is judged after each.
+func runAll(t *testing.T, where func() *site, troubles []trouble) {
 	t.Helper()
+	var common *cluster
 	for i := range troubles {
 		f := &troubles[i]
 		if f.soak && os.Getenv(soakEnv) == "" {
 			continue
 		}
-		t.Run(f.name, func(t *testing.T) {
+		if f.site == nil && common == nil {
+			common = newCluster(t, where(), 2)
+		}
+		well := t.Run(f.name, func(t *testing.T) {
 			if f.site != nil {
-				f.run(t, f.site(t))
+				f.run(newCluster(t, f.site(t), 2))
 				return
 			}
-			f.run(t, newSite(t, server))
+			common.within(t, func() { f.run(common) })
 		})
+		if !well && f.site == nil { // what it has left behind is not the next one's fault
+			common.end()
+			common = nil
+		}
 	}
 }
 
@@ -107,7 +117,7 @@ func runAll(t *testing.T, server *pgtest.Server, troubles []trouble) {
 func TestFaultsOfPostgreSQL(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
-	runAll(t, server, []trouble{
+	runAll(t, func() *site { return newSite(t, server) }, []trouble{
 		{name: "killed", inject: func(*cluster) { server.Kill() }, heal: func(*cluster) { server.Start() }},
 		{
 			name: "stopped and continued", inject: func(*cluster) { server.Pause() },
@@ -170,23 +180,25 @@ func (c *cluster) bound(began, healed time.Time) {
 		reads[len(reads)-1].Round(time.Microsecond))
 }
 
-// felt reports whether the instances have noticed that something was wrong: where the primary has lost what it had
+// felt reports whether clients have noticed that something was wrong: where the primary has lost what it had
 // acknowledged, that this is kept.
 func (c *cluster) felt(began time.Time) bool {
 	c.t.Helper()
 	if c.site.forgets {
 		return len(c.parked()) > 0
 	}
-	if c.history.count(began, wasQueued)+c.history.count(began, wasRefused) > 0 {
-		return true
-	}
+	return c.history.count(began, wasQueued)+c.history.count(began, wasRefused) > 0
+}
+
+// noticed returns what the instances have noticed so far.
+func (c *cluster) noticed() string {
+	c.t.Helper()
+	var text strings.Builder
 	for _, n := range c.nodes {
 		st, err := n.s.Status(c.t.Context())
-		if err != nil || st.FellBack > 0 || len(st.Errors) > 0 {
-			return true
-		}
+		fmt.Fprintln(&text, st.FellBack, st.Errors, err)
 	}
-	return false
+	return text.String()
 }
 
 // TestSoakStoppedForLong stops a server for much longer than any deadline, and for longer than a breaker waits.
@@ -195,7 +207,7 @@ func TestSoakStoppedForLong(t *testing.T) {
 		t.Skip("it takes a minute: make soak runs it")
 	}
 	server := pgtest.Start(t, pgtest.Options{})
-	runAll(t, server, []trouble{{
+	runAll(t, func() *site { return newSite(t, server) }, []trouble{{
 		name: "stopped for 40 s", lasts: 40 * time.Second,
 		inject: func(*cluster) { server.Pause() }, heal: func(*cluster) { server.Continue() },
 	}})

@@ -20,8 +20,8 @@ var (
 	roundsFlag = flag.Int("rounds", 400, "steps of each random run")
 )
 
-// TestRandomOutagesLoseNothing drives writes, reads, faults and restarts of one instance at random, one after the other,
-// and has the judge compare what came of it with what the writer was told.
+// TestRandomOutagesLoseNothing drives writes, reads, faults and restarts of one instance at random, one after the
+// other, and has the judge compare what came of it with what the writer was told.
 func TestRandomOutagesLoseNothing(t *testing.T) {
 	seeds := []uint64{1, 2, 3, 4, 5, 6}
 	if *seedFlag != 0 {
