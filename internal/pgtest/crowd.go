@@ -29,7 +29,10 @@ func (s *Server) Crowd() (leave func()) {
 			if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "53300" && len(held) > 0 {
 				_, err := held[0].Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "+
 					"backend_type = 'client backend' AND application_name <> 'crowd'")
-				return false, err
+				if err != nil {
+					return false, err
+				}
+				continue // at once: others wait for the place as well
 			}
 			if err != nil {
 				return false, err
