@@ -316,6 +316,10 @@ func (r *report) shapes(t *testing.T, onPG, lite *process) {
 		"documents.\n", worstSearch)
 	r.line("| shape | question | PostgreSQL p50 | p99 | SQLite p50 | p99 | bound |")
 	r.line("| --- | --- | --- | --- | --- | --- | --- |")
+	var alphabet []string
+	for c := 'a'; c <= 'z'; c++ {
+		alphabet = append(alphabet, string(c)+"*")
+	}
 	for _, q := range [][2]string{
 		{"two words", "error timeout"},
 		{"eight words", "retry the request when a connection of the pool is stale or the session has expired"},
@@ -325,6 +329,9 @@ func (r *report) shapes(t *testing.T, onPG, lite *process) {
 		{"a phrase", `"merge request"`},
 		{"a prefix", "trans*"},
 		{"a short prefix", "co*"},
+		{"many prefixes", strings.Join(alphabet, " ")},
+		{"one of many prefixes", strings.Join(alphabet, " OR ")},
+		{"a phrase that ends with a prefix", `"error co*"`},
 		{"an exclusion", "error -timeout"},
 		{"alternatives", "timeout OR retry"},
 		{"title:", "title:timeout"},

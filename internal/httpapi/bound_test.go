@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"tenet/internal/access"
@@ -23,6 +24,10 @@ func TestASearchThatWouldReadTooMuchSaysSo(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	const many = 600
+	words := make([]string, 40)
+	for i := range words {
+		words[i] = fmt.Sprintf("v%02d", i)
+	}
 	ops := make([]knowledge.Op, 0, many+2)
 	for _, id := range []string{"plain", "special"} {
 		ops = append(ops, knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = id }),
@@ -34,6 +39,9 @@ func TestASearchThatWouldReadTooMuchSaysSo(t *testing.T) {
 			r.Description, r.Tags = "Something.", nil
 			if i < 3 {
 				r.Title = "Everywhere a walrus"
+			}
+			if i == 3 || i == 4 {
+				r.Description = strings.Join(words[(i-3)*len(words)/2:], " ")
 			}
 			if i == 0 {
 				r.Category = "special"
@@ -57,6 +65,8 @@ func TestASearchThatWouldReadTooMuchSaysSo(t *testing.T) {
 		{"walrus everywhere&category=plain", "everywhere", true, 2},
 		{"walrus everywhere -category:plain", "everywhere", true, 1},
 		{"walrus OR everywhere", "", true, 3},
+		{"v3*", "", false, 2},
+		{"v*", "", true, 1}, // the words from v16 on are too many
 	} {
 		q, err := url.ParseQuery("q=" + c.query)
 		if err != nil {

@@ -163,11 +163,12 @@ func (q *Question) Relax() bool {
 func (q *Question) Expand(slot int, terms []string) {
 	s := &q.Slots[slot]
 	last := len(s.Words) - 1
-	s.Words[last] = terms
-	if last > 0 { // a word that has a stem has no places of its own
-		for _, t := range terms {
-			s.Words[last] = append(s.Words[last], inEnglish.mark()+q.stems.stem(inEnglish, t))
-		}
+	if s.Words[last] = terms; last == 0 {
+		return
+	}
+	s.Words[last] = make([]string, 0, 2*len(terms))
+	for _, t := range terms { // a word that has a stem has no places of its own
+		s.Words[last] = append(s.Words[last], t, inEnglish.mark()+q.stems.stem(inEnglish, t))
 	}
 }
 

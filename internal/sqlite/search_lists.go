@@ -20,16 +20,27 @@ type list struct {
 const ofTerms = " FROM json_each(?) t CROSS JOIN search_terms n ON n.term = t.value CROSS JOIN search_chunks c " +
 	"CROSS JOIN search_words w ON w.number = (c.chunk << 32 | n.number)"
 
-// readAll reads the lists of all terms of the query. Those of filters and exclusions are read whatever they take:
-// without one of them hits would be shown that must not be, or none.
+// readAll reads the lists of all terms of the query. Those of filters and exclusions are read whatever they take, but for
+// beginnings: without one of them hits would be shown that must not be, or none.
 func (l *look) readAll() error {
+	if err := l.readBeginnings(); err != nil {
+		return err
+	}
+	read := map[string]bool{}
+	for i := range l.lists {
+		read[l.lists[i].term] = true
+	}
 	var needed, others []string
 	for i := range l.question.Slots {
 		for _, words := range l.question.Slots[i].Spellings() {
-			if terms := slices.Concat(words...); l.question.Decides(i) {
-				needed = append(needed, terms...)
-			} else {
-				others = append(others, terms...)
+			for _, term := range slices.Concat(words...) {
+				switch {
+				case read[term]:
+				case l.question.Decides(i):
+					needed = append(needed, term)
+				default:
+					others = append(others, term)
+				}
 			}
 		}
 	}

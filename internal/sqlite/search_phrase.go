@@ -53,7 +53,7 @@ func (l *look) phrases(chunk int64, lists map[string]documentList) ([]phrase, er
 		p.cursors = make([][]cursor, len(p.words))
 		for k, terms := range p.words {
 			for _, t := range terms {
-				if c, ok := read[t]; ok {
+				if c := read[t]; len(c.places) > 0 {
 					p.cursors[k] = append(p.cursors[k], c)
 				}
 			}
@@ -91,13 +91,13 @@ func (p *phrase) at(b *bench, doc uint16) (places []uint32, where knowledge.Wher
 				continue
 			}
 			where |= w
-			next = own.decode(next)
+			from := len(next)
+			if next = own.decode(next); k > 0 {
+				next = next[:from+following(before, next[from:])]
+			}
 		}
 		if len(p.cursors[k]) > 1 {
 			slices.Sort(next)
-		}
-		if k > 0 {
-			next = slices.DeleteFunc(next, func(place uint32) bool { return !follows(before, place) })
 		}
 		if before, next = next, before; len(before) == 0 {
 			break
@@ -107,9 +107,20 @@ func (p *phrase) at(b *bench, doc uint16) (places []uint32, where knowledge.Wher
 	return before, where
 }
 
-func follows(list []uint32, place uint32) bool {
-	_, ok := slices.BinarySearch(list, place-1)
-	return ok
+// following keeps the positions that directly follow one of some others, and returns how many these are. Both lists are
+// ascending.
+func following(before, list []uint32) (n int) {
+	j := 0
+	for _, place := range list {
+		for j < len(before) && before[j]+1 < place {
+			j++
+		}
+		if j < len(before) && before[j]+1 == place {
+			list[n] = place
+			n++
+		}
+	}
+	return n
 }
 
 // A documentSet is a set of documents of a chunk.
@@ -177,10 +188,13 @@ func (c *cursor) next() (doc uint16, w knowledge.Where, own placeList, ok bool) 
 // asked for in ascending order.
 func (c *cursor) at(doc uint16) (knowledge.Where, placeList) {
 	for {
-		if ahead, _, _, ok := c.documents.next(c.last); !ok || ahead > doc {
+		ahead, w, rest, ok := c.documents.next(c.last)
+		if !ok || ahead > doc {
 			return 0, nil
 		}
-		if at, w, own, _ := c.next(); at == doc {
+		var own placeList
+		c.documents, c.last = rest, ahead
+		if own, c.places = c.places.cut(); ahead == doc {
 			return w, own
 		}
 	}
