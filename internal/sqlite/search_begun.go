@@ -7,8 +7,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// The lists of all words that the beginnings of a question stand for take a part of what a search may read, or a question
-// of the whole alphabet would read the whole index.
+// The lists of all words that the beginnings of a question stand for take a part of what a search may read, or a
+// question of the whole alphabet would read the whole index.
 const (
 	begunPart = 6
 	// listBytes is what a list counts for beside its bytes: finding one takes as long as scoring so many.

@@ -20,8 +20,8 @@ type list struct {
 const ofTerms = " FROM json_each(?) t CROSS JOIN search_terms n ON n.term = t.value CROSS JOIN search_chunks c " +
 	"CROSS JOIN search_words w ON w.number = (c.chunk << 32 | n.number)"
 
-// readAll reads the lists of all terms of the query. Those of filters and exclusions are read whatever they take, but for
-// beginnings: without one of them hits would be shown that must not be, or none.
+// readAll reads the lists of all terms of the query. Those of filters and exclusions are read whatever they take, but
+// for beginnings: without one of them hits would be shown that must not be, or none.
 func (l *look) readAll() error {
 	if err := l.readBeginnings(); err != nil {
 		return err
