@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
 	"tenet/internal/bundle"
@@ -118,16 +117,19 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 	if err != nil {
 		return err
 	}
-	tellLeftOut(a, s, p, strict)
-	tellSkills(a, s, p, strict)
-	tellCut(a, s, p)
-	for _, t := range p.Twice {
-		still := "which is still here"
-		if t.Differs {
-			still += ", with another text by now"
+	var notes syncNotes
+	notes.leftOut(s, p, strict)
+	notes.skills(s, p, strict)
+	notes.cut(s, p)
+	notes.twice(p)
+	switch {
+	case len(notes) == 0:
+	case len(drift) == 0 && !s.Verbose: // they were told when what they are about was written
+		a.say("%s: --verbose shows them", plural(len(notes), "note", "notes"))
+	default:
+		for _, note := range notes {
+			a.say("%s", note)
 		}
-		a.say("%s reads %s twice: it was imported from %s, %s; take it out of there, and edit it in tenet", t.Target,
-			t.Document, cell(t.Path), still)
 	}
 	switch {
 	case s.Check && len(drift) > 0:
@@ -135,7 +137,7 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 	case len(drift) == 0:
 		a.say("everything is in sync: %s", plural(int64(len(p.Steps)), "file", "files"))
 	case write:
-		a.say("%s written", plural(int64(len(drift)), "file", "files"))
+		a.say("%s", writtenFiles(drift))
 		if b != nil && len(b.Packs) == 0 {
 			a.say("no packs are named, so that every rule and practice was taken: `packs: [ID]` in %s says which; "+
 				"`tenet list packs` shows them", treeFile)
@@ -172,73 +174,19 @@ func mandatoryOf(b *bundle.Bundle) (map[string]bool, error) {
 	return strict, nil
 }
 
-// tellLeftOut says what assistants do not get: what is mandatory one by one, and of many others how many.
-func tellLeftOut(a *app, s *syncSettings, p *treesync.Plan, strict map[string]bool) {
-	name := func(o treesync.Omission) { a.say("%s is left out for %s: %s", o.Document, o.Target, o.Why) }
-	var others []treesync.Omission
-	named := 0
-	for _, o := range p.LeftOut {
-		switch {
-		case s.Verbose:
-			name(o)
-		case strict[o.Document] && named < strictShown:
-			named++
-			name(o)
-		default:
-			others = append(others, o)
+// writtenFiles says how many files were written, and how many removed.
+func writtenFiles(drift []treesync.Step) string {
+	removed := 0
+	for i := range drift {
+		if drift[i].Done() == treesync.Removed {
+			removed++
 		}
 	}
-	if len(others) <= otherShown {
-		for _, o := range others {
-			name(o)
-		}
-		return
+	said := plural(len(drift)-removed, "file", "files") + " written"
+	if removed > 0 {
+		said += fmt.Sprintf(", %d removed", removed)
 	}
-	counts := map[string]int{}
-	for _, o := range others {
-		counts[o.Target]++
-	}
-	var of []string
-	for _, target := range slices.Sorted(maps.Keys(counts)) {
-		of = append(of, fmt.Sprintf("%d for %s", counts[target], target))
-	}
-	a.say("left out, since an assistant's form can't say when it holds: %s; --verbose names each, and why",
-		strings.Join(of, ", "))
-}
-
-// tellSkills says which mandatory documents are a skill, which the model takes up or passes over; with --verbose the
-// others too.
-func tellSkills(a *app, s *syncSettings, p *treesync.Plan, strict map[string]bool) {
-	named, more := 0, 0
-	for _, o := range p.Skills {
-		switch {
-		case !strict[o.Document]:
-			if s.Verbose {
-				a.say("%s is a skill for %s: %s", o.Document, o.Target, o.Why)
-			}
-		case s.Verbose || named < strictShown:
-			named++
-			a.say("%s is mandatory, and only a skill for %s, whose model may pass it over: %s", o.Document, o.Target, o.Why)
-		default:
-			more++
-		}
-	}
-	if more > 0 {
-		a.say("%s only as a skill; --verbose names each",
-			plural(int64(more), "more mandatory document", "more mandatory documents"))
-	}
-}
-
-// tellCut says of which documents reviews read the beginning alone.
-func tellCut(a *app, s *syncSettings, p *treesync.Plan) {
-	if len(p.Cut) > otherShown && !s.Verbose {
-		a.say("%s longer than code reviews read; --verbose names each",
-			plural(len(p.Cut), "document is", "documents are"))
-		return
-	}
-	for _, o := range p.Cut {
-		a.say("%s is cut short for %s: %s", o.Document, o.Target, o.Why)
-	}
+	return said
 }
 
 // writeDrift lists the files that differ, or what was done to each once they are written.
@@ -328,40 +276,24 @@ func targetsOf(p *treesync.Plan) []string {
 	return slices.Compact(out)
 }
 
-// writeSteps shows what differs, the lines that go and those that come.
+// writeSteps shows what differs, in each file but the lock, which follows from the others.
 func writeSteps(w io.Writer, steps []treesync.Step) error {
+	last := ""
 	for i := range steps {
+		if steps[i].Path == treesync.LockFile {
+			last = treesync.LockFile + " changes too\n"
+			continue
+		}
 		before, after := steps[i].Texts()
-		old, now := lines(before), lines(after)
-		from := 0
-		for from < len(old) && from < len(now) && old[from] == now[from] {
-			from++
+		name := cell(steps[i].Path)
+		shown := cleanLines(diff.Diff(name+" as it is ("+steps[i].State+")", before, name+" as written", after))
+		if shown == "" || !steps[i].Settled() {
+			shown = fmt.Sprintf("%s is %s: %s\n", name, steps[i].State, cell(steps[i].Why))
 		}
-		end := 0
-		for end < len(old)-from && end < len(now)-from && old[len(old)-1-end] == now[len(now)-1-end] {
-			end++
-		}
-		var b strings.Builder
-		fmt.Fprintf(&b, "--- %s (%s)\n", cell(steps[i].Path), steps[i].State)
-		if from+end < max(len(old), len(now)) {
-			fmt.Fprintf(&b, "@@ line %d @@\n", from+1)
-		}
-		for _, l := range old[from : len(old)-end] {
-			b.WriteString("-" + cell(l) + "\n")
-		}
-		for _, l := range now[from : len(now)-end] {
-			b.WriteString("+" + cell(l) + "\n")
-		}
-		if _, err := io.WriteString(w, b.String()); err != nil {
+		if _, err := io.WriteString(w, shown); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func lines(text []byte) []string {
-	if len(text) == 0 {
-		return nil
-	}
-	return strings.Split(string(bytes.TrimSuffix(text, []byte("\n"))), "\n")
+	_, err := io.WriteString(w, last)
+	return err
 }

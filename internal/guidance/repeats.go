@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// repeats reports whether a description says nothing that its reader does not find right below it: its words are
-// those of the title, or those that the text begins with. An import takes a description from there. Markup does not
-// count: the description may be the items of a list in one line.
+// repeats reports whether a description says nothing that its reader does not find below it: its words are those of the
+// title, or those that the text or one of its sections begins with. An import takes a description from there: of a
+// record of a decision from the section that decides. Markup does not count: the description may be the items of a list
+// in one line.
 func repeats(description, title, text string) bool {
 	want := wordsOf(description)
 	if strings.TrimSpace(text) == "" || len(want) == 0 {
@@ -16,6 +17,7 @@ func repeats(description, title, text string) bool {
 	if sameWords(description, title) {
 		return true
 	}
+	prose := false // it was met: from there on only what stands right below a heading may be where it is from
 	for tried := 0; text != "" && tried < mostBefore; {
 		line, rest, _ := strings.Cut(text, "\n")
 		if len(wordsOf(line)) > 0 {
@@ -23,13 +25,26 @@ func repeats(description, title, text string) bool {
 				return true
 			}
 			line = strings.TrimSpace(line)
-			if level, _ := heading(line); level == 0 && !strings.ContainsAny(line[:1], "|<!") {
-				return false // the first line of prose, which a description is taken from
+			level, _ := heading(line)
+			if prose = prose || level == 0 && !strings.ContainsAny(line[:1], "|<!"); prose && level == 0 {
+				rest = fromHeading(rest)
 			}
 		}
 		text = rest
 	}
 	return false
+}
+
+// fromHeading returns what stands below the next heading of a text, "" where there is none.
+func fromHeading(text string) string {
+	for text != "" {
+		line, rest, _ := strings.Cut(text, "\n")
+		if level, _ := heading(strings.TrimSpace(line)); level > 0 {
+			return rest
+		}
+		text = rest
+	}
+	return ""
 }
 
 // mostBefore is how many headings, tables and pictures may stand before the first line of prose.

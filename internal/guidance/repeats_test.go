@@ -17,6 +17,9 @@ func TestADescriptionThatRepeatsWhatStandsBelowItIsFound(t *testing.T) {
 		{"below a picture", "Return early.", "Style", "![badge](x)\n\nReturn early.", true},
 		{"of its own", "When you write Go", "Style", "Return early.", false},
 		{"from further down", "Log lines.", "Style", "Return early.\n\nLog lines.", false},
+		{"of a section", "We write SQL.", "Store", "Status: accepted\n\n## Context\n\nSlow.\n\n## Decision\n\n### What\n\n" +
+			"We write SQL. By hand.", true},
+		{"from further down in a section", "By hand.", "Store", "Text.\n\n## Decision\n\nWe write SQL.\n\nBy hand.", false},
 		{"more than the text", "Return early. And more.", "Style", "Return early.", false},
 		{"no text", "Style", "Style", " \n", false},
 		{"below very many lines of nothing", "End.", "Style", strings.Repeat("\n#\n", 200_000) + "End.", true},

@@ -247,14 +247,15 @@ func TestAWholeFileOfAnotherTakesItsPlace(t *testing.T) {
 	}
 }
 
-func TestALineThatOnlyIncludesWhatIsImportedTooIsTakenOut(t *testing.T) {
+func TestWhatIncludesWhatIsImportedTooIsTakenOut(t *testing.T) {
 	items := readItems(t, map[string]string{
 		"CLAUDE.md": "# Pay\n\nTest first.\n\n@AGENTS.md\n- @docs/style.md\n@docs/gone.md\n@LICENSE.md\n\n" +
-			"```\n@AGENTS.md\n```\n\nSee @docs/style.md for more.\n",
+			"```\n@AGENTS.md\n```\n\nSee @docs/style.md (and @docs/style.md), not `@docs/style.md`, @docs/gone.md or a@docs/style.md.\n",
 		"AGENTS.md": "# All\n\nx\n", "docs/style.md": "# Style\n\nx\n", "LICENSE.md": "Mine.\n",
 		"web/CLAUDE.md": "@../AGENTS.md\n@../docs/style.md\n",
 	})
-	want := "# Pay\n\nTest first.\n\n@docs/gone.md\n@LICENSE.md\n\n```\n@AGENTS.md\n```\n\nSee @docs/style.md for more."
+	want := "# Pay\n\nTest first.\n\n@docs/gone.md\n@LICENSE.md\n\n```\n@AGENTS.md\n```\n\n" +
+		"See docs/style.md (and docs/style.md), not `@docs/style.md`, @docs/gone.md or a@docs/style.md."
 	if got := items["CLAUDE.md"].Entries[0].Doc.(*knowledge.Rule).Description; got != want {
 		t.Errorf("the rule says %q, want %q", got, want)
 	}

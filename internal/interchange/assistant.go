@@ -51,6 +51,10 @@ func (r *reader) practice(f *file, fm *frontMatter, body string) *knowledge.Prac
 	}
 	d.Description = described(f, summary, d.Title)
 	d.ImplementationGuide = guide
+	if status := notInForce(f.path, fm, body); status != "" {
+		f.note("it is the record of a decision whose status is %q: it is retired here", shortQuote(status))
+		d.IsActive = false
+	}
 	r.common(f, &d.Common, fm)
 	return d
 }

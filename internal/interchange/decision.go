@@ -1,6 +1,7 @@
 package interchange
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -26,6 +27,50 @@ func decisionOf(body string) string {
 		sentence = orElse(firstSentence(firstParagraph(context)), sentence)
 	}
 	return sentence
+}
+
+var (
+	statusLine = compiled(`(?i)^\s*(?:[-*+|]\s*)?status\s*[:|]\s*([^|]+)`)
+	noForce    = compiled(`(?i)^(?:superseded|replaced by|deprecated|obsolete|rejected|withdrawn|proposed|draft)\b|` +
+		`\bsuperseded by\b`)
+)
+
+// notInForce returns the status of the record of a decision that does not hold now: it was superseded, turned down, or
+// nobody has decided it yet. It returns "" for any other text.
+func notInForce(at string, fm *frontMatter, body string) string {
+	sections := sectionsOf(body)
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { _, ok := sections[n]; return ok })
+	}
+	decides, explains := has("decision", "decision outcome"), has("context", "context and problem statement")
+	if !decides && (!explains || !has("status")) && !slices.ContainsFunc(strings.Split(path.Dir(at), "/"), holdsDecisions) {
+		return ""
+	}
+	said := []string{fm.peekFold("status")}
+	for line := range strings.Lines(body) {
+		line = plain(strings.TrimSpace(line))
+		if level, _ := heading(line); level > 1 {
+			break
+		}
+		if m := statusLine().FindStringSubmatch(line); m != nil {
+			said = append(said, m[1])
+		}
+	}
+	for line := range strings.Lines(sections["status"]) {
+		said = append(said, plain(strings.TrimLeft(line, " \t-*+")))
+	}
+	for _, status := range said {
+		if status = strings.TrimSpace(status); noForce().MatchString(status) {
+			return status
+		}
+	}
+	return ""
+}
+
+// holdsDecisions reports whether a folder is by its name one of records of decisions.
+func holdsDecisions(folder string) bool {
+	return slices.Contains([]string{"adr", "adrs", "decisions", "decision-records", "architecture-decisions"},
+		strings.ToLower(folder))
 }
 
 // sectionsOf returns the text below each heading of a text, up to the next one of its level or a higher one, by the

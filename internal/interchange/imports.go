@@ -30,7 +30,7 @@ func importsOf(text string) []string {
 			continue
 		}
 		for _, m := range importMark().FindAllStringSubmatch(codeSpan().ReplaceAllString(line, "``"), -1) {
-			p := strings.TrimRight(m[1], ".,;:!?\"'*_")
+			p := strings.TrimRight(m[1], importEnd)
 			if p != "" && !slices.Contains(out, p) {
 				out = append(out, p)
 			}
@@ -39,13 +39,16 @@ func importsOf(text string) []string {
 	return out
 }
 
-// withoutImports returns a text without the lines that only include a file, where take says so of its path.
+// withoutImports returns a text without the lines that only include a file, and with the includes within its other lines
+// as plain names of files, where take says so of a path.
 func withoutImports(body string, take func(p string) bool) string {
 	var out strings.Builder
 	var f fence
 	for line := range strings.Lines(body) {
 		if !f.inside(strings.TrimSuffix(line, "\n")) {
-			if m := importLine().FindStringSubmatch(line); m != nil && take(m[1]) {
+			if m := importLine().FindStringSubmatch(line); m == nil {
+				line = withoutAt(line, take)
+			} else if take(m[1]) {
 				continue
 			}
 		}
@@ -54,8 +57,28 @@ func withoutImports(body string, take func(p string) bool) string {
 	return trimBlankLines(out.String())
 }
 
-// ownTexts returns a text without the lines that include what is imported too: it is a document of its own, and in
-// another repository the line would mean another file or none.
+// withoutAt returns a line without the @ before the files that it includes, outside of code.
+func withoutAt(line string, take func(p string) bool) string {
+	if !strings.Contains(line, "@") {
+		return line
+	}
+	masked := codeSpan().ReplaceAllStringFunc(line, func(code string) string { return strings.Repeat("`", len(code)) })
+	var out strings.Builder
+	from := 0
+	for _, m := range importMark().FindAllStringSubmatchIndex(masked, -1) {
+		if p := strings.TrimRight(line[m[2]:m[3]], importEnd); p != "" && take(p) {
+			out.WriteString(line[from : m[2]-1])
+			from = m[2]
+		}
+	}
+	return out.String() + line[from:]
+}
+
+// importEnd are the signs behind an include that belong to the sentence.
+const importEnd = ".,;:!?\"'*_"
+
+// ownTexts returns a text without including what is imported too: it is a document of its own, and in
+// another repository the include would mean another file or none.
 func (r *reader) ownTexts(f *file, body string) string {
 	if a, _ := adapterFor(f.path); a == nil || !a.Imports || r.s.single {
 		return body
@@ -69,7 +92,7 @@ func (r *reader) ownTexts(f *file, body string) string {
 		taken := ok && takes(r, at)
 		known[p] = taken
 		if !taken && looksLikePath(p) && r.missing(f.path, p) == "" {
-			f.note("@%s is not imported: its line stays", shortQuote(p))
+			f.note("@%s is not imported: it stays as it is", shortQuote(p))
 		}
 		return taken
 	})
@@ -100,9 +123,9 @@ func takes(r *reader, at string) bool {
 }
 
 // BroughtIn returns the assistants that read a file of a work tree only because their own files include it, by its
-// path. The function read returns a file's text. Besides those at the top of the tree, files names those that may
+// path, each with the file that includes it. The function read returns a file's text. Besides those at the top of the tree, files names those that may
 // include others.
-func BroughtIn(files []string, read func(p string) (string, bool)) map[string][]string {
+func BroughtIn(files []string, read func(p string) (string, bool)) map[string]map[string]string {
 	type hop struct {
 		path, target string
 		depth        int
@@ -121,7 +144,7 @@ func BroughtIn(files []string, read func(p string) (string, bool)) map[string][]
 			todo = append(todo, hop{p, a.Target, 0})
 		}
 	}
-	out := map[string][]string{}
+	out := map[string]map[string]string{}
 	for ; len(todo) > 0; todo = todo[1:] {
 		h := todo[0]
 		text, ok := read(h.path)
@@ -130,10 +153,13 @@ func BroughtIn(files []string, read func(p string) (string, bool)) map[string][]
 		}
 		for _, p := range importsOf(text) {
 			at, inside := resolve(h.path, p)
-			if !inside || slices.Contains(out[at], h.target) {
+			if !inside || out[at][h.target] != "" {
 				continue
 			}
-			out[at] = append(out[at], h.target)
+			if out[at] == nil {
+				out[at] = map[string]string{}
+			}
+			out[at][h.target] = h.path
 			if h.depth < maxHops {
 				todo = append(todo, hop{at, h.target, h.depth + 1})
 			}

@@ -231,7 +231,7 @@ func (x *Expected) target(target string, rules, shared *interchange.Adapter, doc
 		case t.Scope.Activation == "always":
 			err = block.add(t, id)
 		default:
-			err = fmt.Errorf("%s reads one file for everything, which always holds", target)
+			err = fmt.Errorf("%s has one file, which holds for all files, and no place for a rule that holds for some", target)
 		}
 		if err != nil && skills != nil && t.Scope.Activation != "manual" {
 			if len(t.Scope.Globs) > 0 {

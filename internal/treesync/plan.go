@@ -335,11 +335,18 @@ func (p *Plan) do(s *Step) error {
 	return p.tree.Write(s.Path, s.after, 0)
 }
 
+// Settled reports whether it is known what a step will write: what is not ours, and a block whose marks are broken, are
+// left as they are.
+func (s *Step) Settled() bool { return s.State != Unmanaged && s.State != Broken }
+
+// Removed is what [Step.Done] says of a file that is gone.
+const Removed = "removed"
+
 // Done says what writing a step has done to its file.
 func (s *Step) Done() string {
 	switch {
 	case s.after == nil:
-		return "removed"
+		return Removed
 	case s.State == Stray:
 		return "block removed"
 	case !s.before.Exists:

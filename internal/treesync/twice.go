@@ -16,6 +16,7 @@ type Twice struct {
 	Document string `json:"document"`
 	Target   string `json:"target"`
 	Path     string `json:"path"`
+	By       string `json:"by,omitempty"`      // the assistant's own file that brings that one in, and would by itself not read it
 	Differs  bool   `json:"differs,omitempty"` // the file says something else by now
 }
 
@@ -44,11 +45,16 @@ func twice(tree *worktree.Tree, x *Expected, docs []knowledge.Document) []Twice 
 			continue
 		}
 		for _, target := range x.targetsOf(fmt.Sprintf("%s@%d", d.Key(), d.Stamps().Version)) {
-			if owner != target && !inSkills(target, name) && !slices.Contains(brought[name], target) {
+			by := brought[name][target]
+			if own := owner == target || inSkills(target, name); !own && by == "" {
 				continue
+			} else if own {
+				by = ""
 			}
 			if text, there := read(name); there {
-				list = append(list, Twice{d.Key().String(), target, name, !interchange.SaysTheSame(d, []byte(text))})
+				list = append(list, Twice{
+					d.Key().String(), target, name, by, !interchange.SaysTheSame(d, []byte(text)),
+				})
 			}
 		}
 	}
