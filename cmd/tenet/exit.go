@@ -138,8 +138,14 @@ func explain(err error) string {
 		if errors.Is(err, store.ErrUnauthenticated) {
 			text += "\nGive a token in TENET_TOKEN, or in a file named by --token-file."
 		}
-		if no, ok := errors.AsType[*store.ForbiddenError](err); ok && no.Right == access.DoPublish &&
-			!strings.Contains(text, "\n") {
+		no, ok := errors.AsType[*store.ForbiddenError](err)
+		_, imports := errors.AsType[*stoppedError](err)
+		switch {
+		case !ok || no.Right != access.DoPublish:
+		case imports:
+			text += "\nGive --status DRAFT: a contributor brings rules as drafts, and proposes other changes with " +
+				"`tenet propose`."
+		case !strings.Contains(text, "\n"):
 			text += "\nA contributor proposes a change with `tenet propose`, and brings rules as drafts with " +
 				"`tenet import --status DRAFT`."
 		}

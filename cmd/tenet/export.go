@@ -148,6 +148,8 @@ type exporter struct {
 	s       *exportSettings
 	queries []knowledge.Query
 	pack    *knowledge.Composition // that alone is exported; nil for everything
+
+	proposals int // that were left out
 }
 
 // packed passes on what the pack holds.
@@ -306,7 +308,7 @@ func (e *exporter) writeYAML(ctx context.Context, dest io.Writer) (int, error) {
 	buf := bufio.NewWriterSize(dest, 1<<20)
 	n := 0
 	err := e.each(ctx, func(r *knowledge.Record) error {
-		if !written(r.Key.Kind) {
+		if !e.writes(r) {
 			return nil
 		}
 		doc, err := r.Document()
@@ -328,6 +330,7 @@ func (e *exporter) writeYAML(ctx context.Context, dest io.Writer) (int, error) {
 		_, err = buf.Write(file.Data)
 		return err
 	})
+	e.sayUnwritten()
 	return n, errors.Join(err, buf.Flush())
 }
 
@@ -355,7 +358,24 @@ func (e *exporter) writeCSV(ctx context.Context, dest io.Writer) (int, error) {
 
 // written reports whether documents of a kind have a file of their own in an export to read.
 func written(k knowledge.Kind) bool {
-	return k != knowledge.KindPrincipal && k != knowledge.KindViolation
+	return k != knowledge.KindPrincipal && k != knowledge.KindViolation && k != knowledge.KindProposal
+}
+
+// sayUnwritten tells of proposals that an export to read leaves out: a document in a folder comes back by an import, and
+// what was decided about a proposal does not.
+func (e *exporter) sayUnwritten() {
+	if e.proposals > 0 {
+		e.a.say("%s left out: JSON lines hold them, and `tenet review show` shows one",
+			plural(e.proposals, "proposal was", "proposals were"))
+	}
+}
+
+// writes reports whether a document has a file of its own, and counts what a reader may miss.
+func (e *exporter) writes(r *knowledge.Record) bool {
+	if r.Key.Kind == knowledge.KindProposal {
+		e.proposals++
+	}
+	return written(r.Key.Kind)
 }
 
 // eachChange calls fn for every change from the first to the one that was the last when it began.
@@ -410,7 +430,7 @@ func (e *exporter) folder(ctx context.Context, dir string,
 	n := 0
 	var names interchange.Names
 	err = e.each(ctx, func(r *knowledge.Record) error {
-		if !written(r.Key.Kind) {
+		if !e.writes(r) {
 			return nil
 		}
 		doc, err := r.Document()
@@ -436,6 +456,7 @@ func (e *exporter) folder(ctx context.Context, dir string,
 		return err
 	}
 	bar.done()
+	e.sayUnwritten()
 	e.a.say("%s written to %s", plural(n, "file", "files"), dir)
 	return nil
 }

@@ -189,10 +189,12 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 			return err
 		}
 	default:
-		if err := carryOut(ctx, a, d, plan, s.Message); err != nil {
+		c, err := carryOut(ctx, a, d, plan, s)
+		if err != nil {
 			return err
 		}
-		if a.forPeople() {
+		refused += len(c.refused)
+		if a.forPeople() && c.proposed == 0 && len(c.refused) == 0 {
 			if err := writeSums(a.out, screenOf(a.out, a.env), plan, done); err != nil {
 				return err
 			}
@@ -281,118 +283,4 @@ func listed(ctx context.Context, d *door, q knowledge.Query, kinds []knowledge.K
 			}
 		}
 	}
-}
-
-// Bounds of an import's batches: what a server takes in one request, with room to spare.
-const (
-	importOps   = 500
-	importBytes = 16 << 20
-)
-
-// A stoppedError says how far an import came.
-type stoppedError struct {
-	written, of int
-	err         error
-}
-
-func (e *stoppedError) Error() string {
-	return fmt.Sprintf("%s\n%s", e.err, e.rest())
-}
-
-// rest says what is there, and how to go on.
-func (e *stoppedError) rest() string {
-	return fmt.Sprintf("%d of %s written; the same import again goes on where this one stopped",
-		e.written, plural(int64(e.of), "document", "documents"))
-}
-
-func (e *stoppedError) Unwrap() error { return e.err }
-
-// carryOut writes a plan, batch by batch.
-func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan, message string) error {
-	actor, err := withTimeout(ctx, a.Timeout, d.actor)
-	if err != nil {
-		return err
-	}
-	bar := a.progress("writing", plan.Writes())
-	defer bar.done()
-	written := 0
-	var batches []knowledge.BatchID
-	for b, err := range plan.Batches(actor, importOps) {
-		if err != nil {
-			return err
-		}
-		if b.Message == "" { // an export with history has those of its batches
-			b.Message = message
-		}
-		for _, part := range split(b, importBytes) {
-			if err := ctx.Err(); err != nil { // between two batches: nothing is in doubt
-				return &stoppedError{written, plan.Writes(), err}
-			}
-			_, err := withTimeout(ctx, a.Timeout,
-				func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, part) })
-			if err != nil {
-				return &stoppedError{written, plan.Writes(), err}
-			}
-			written += len(part.Ops)
-			batches = append(batches, part.ID)
-			bar.set(written)
-		}
-	}
-	bar.done()
-	what := "document"
-	if n := plan.Count(); written > n[interchange.Created]+n[interchange.Changed]+n[interchange.Pruned] {
-		what = "change" // of an export with history, which has several of a document
-	}
-	a.say("%s written%s", plural(int64(written), what, what+"s"), takenBack(plan, batches))
-	return nil
-}
-
-// takenBack tells how to take back what one source has brought, or one batch has written; nothing where an import can't
-// be taken back so simply.
-func takenBack(plan *interchange.Plan, batches []knowledge.BatchID) string {
-	source, ofSource := "", true
-	for _, st := range plan.Steps() {
-		written := st.Outcome == interchange.Created || st.Outcome == interchange.Changed
-		_, d := st.Documents()
-		switch {
-		case written && d == nil: // history
-			return ""
-		case !written || st.Outcome == interchange.Created && st.Key.Kind == knowledge.KindCategory:
-			continue
-		}
-		o, ok, err := interchange.OriginOf(d) // a document of our own form belongs to no source
-		if err != nil || !ok || st.Outcome == interchange.Changed || source != "" && o.Source != source {
-			ofSource = false
-		}
-		source = o.Source
-	}
-	switch {
-	case ofSource && source != "":
-		return "; `tenet source remove " + source + "` retires them again"
-	case len(batches) == 1:
-		return "; `tenet undo " + batches[0].String() + "` takes that back"
-	}
-	return ""
-}
-
-// split cuts a batch into parts that fit into one request. The first part keeps the batch's id.
-func split(b knowledge.Batch, most int) []knowledge.Batch {
-	var parts []knowledge.Batch
-	part, size := b, 0
-	part.Ops = nil
-	for _, op := range b.Ops {
-		n := len(op.Patch)
-		if op.Doc != nil {
-			if data, err := knowledge.Canonical(op.Doc); err == nil {
-				n = len(data)
-			}
-		}
-		if size+n > most && len(part.Ops) > 0 {
-			parts = append(parts, part)
-			part.ID, part.Ops, size = knowledge.NewBatchID(), nil, 0
-		}
-		part.Ops = append(part.Ops, op)
-		size += n
-	}
-	return append(parts, part)
 }

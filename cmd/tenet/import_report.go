@@ -47,7 +47,8 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 			st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason,
 			st.Changes(), st.Notes, st.Versions, st.Invalid,
 		})
-		if st.Format != "" || st.Key.Kind != knowledge.KindCategory { // that one was created is no note on a text
+		// that a category was created is no note on a text, and what stays as it was brings its notes when it changes
+		if !st.Implied() && st.Outcome != interchange.Unchanged {
 			notes += len(st.Notes)
 		}
 		if s.DryRun != dryNone || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned ||
@@ -72,7 +73,7 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 			if err := writeDetails(w, plan); err != nil {
 				return err
 			}
-		} else if notes > 0 && s.DryRun == dryNone {
+		} else if notes > 0 && s.DryRun == dryNone && plan.Writes() > 0 {
 			a.say("%s on what was repaired, guessed or left out: --verbose shows them",
 				plural(int64(notes), "note", "notes"))
 		}

@@ -33,7 +33,8 @@ func tryPlan(ctx context.Context, a *app, d *door, plan *interchange.Plan) error
 			if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) {
 				return d.Apply(ctx, part)
 			}); err != nil {
-				return fmt.Errorf("it would not be taken: %w", err)
+				_, named := namedFaults(plan, part.Ops, err)
+				return fmt.Errorf("it would not be taken: %w", named)
 			}
 			tried += n
 			bar.set(tried)

@@ -134,7 +134,11 @@ func proposedOps(ctx context.Context, a *app, s *proposeSettings, args []string)
 	return ops, nil
 }
 
-// saidProposed tells of a write that became a proposal.
-func saidProposed(made *store.ProposedError) string {
+// saidProposed tells of a write that became a proposal, or that waits as an earlier one already.
+func saidProposed(made *store.ProposedError, sent knowledge.BatchID) string {
+	if made.Key.ID != sent.String() { // else a proposal has the id of the write that it was made of
+		return fmt.Sprintf("waits already as %s, and is not proposed again: a person decides (tenet review show %s)\n",
+			made.Key, made.Key.ID)
+	}
 	return fmt.Sprintf("proposed as %s: it waits for a person (tenet review show %s)\n", made.Key, made.Key.ID)
 }

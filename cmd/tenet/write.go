@@ -87,7 +87,7 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 			State    string        `json:"state"`
 			Proposal knowledge.Key `json:"proposal"`
 		}{"proposed", made.Key}, func(w io.Writer, _ screen) error {
-			_, err := io.WriteString(w, saidProposed(made))
+			_, err := io.WriteString(w, saidProposed(made, b.ID))
 			return err
 		})
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -412,4 +414,29 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 			Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)},
 		},
 		p, true
+}
+
+// waiting returns the open proposal of an agent that has the same ops as p, nil for none: who sends the same again with
+// another batch means that one. A store that can't be asked now has none.
+func (c call) waiting(ctx context.Context, p *knowledge.Proposal) *store.ProposedError {
+	var made *store.ProposedError
+	q := knowledge.Query{Kind: knowledge.KindProposal, Status: knowledge.ProposalOpen}
+	err := store.All(ctx, c.s.next, q, func(rec *knowledge.Record) error {
+		d, err := rec.Document()
+		if err != nil {
+			return err
+		}
+		is := proposalOf(d)
+		if is == nil || is.CreatedBy != c.caller.ID || is.OpsDigest != p.OpsDigest || is.ProposalID == p.ProposalID {
+			return nil
+		}
+		made = &store.ProposedError{Key: rec.Key}
+		made.Receipt.Records = []*knowledge.Record{rec}
+		made.Receipt.Batch, err = uuid.Parse(is.ProposalID) // an agent's write gives its id to its proposal
+		return err
+	})
+	if err != nil {
+		return nil //nolint:nilerr // another proposal of the same does no harm, and a write that is lost does
+	}
+	return made
 }

@@ -264,6 +264,9 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 	if !ok || next.Validate() != nil {
 		return knowledge.Receipt{}, refused
 	}
+	if made := c.waiting(ctx, p); made != nil && !b.Dry {
+		return knowledge.Receipt{}, made
+	}
 	var err error
 	if next.Origin, err = b.Fingerprint(); err != nil {
 		return knowledge.Receipt{}, err

@@ -211,7 +211,7 @@ func (p *Plan) entry(st *Step, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", e.Key, err)
 	}
-	if rec == nil && e.Key.Kind != knowledge.KindLabel {
+	if rec == nil && e.Key.Kind != knowledge.KindLabel && e.Key.Kind != knowledge.KindProposal {
 		return p.create(st, e)
 	}
 	var current knowledge.Document
@@ -224,6 +224,10 @@ func (p *Plan) entry(st *Step, e Entry) error {
 	if elsewhere(e.Doc, current) {
 		st.Outcome, st.Reason = Skipped, "it names a position of the log that it comes from, which is another one here: "+
 			"set it here with tenet label set "+e.Key.ID
+		return nil
+	}
+	if why := undecidable(e.Doc, current); why != "" {
+		st.Outcome, st.Reason = Skipped, why
 		return nil
 	}
 	if e.Own {
@@ -241,6 +245,21 @@ func elsewhere(d, current knowledge.Document) bool {
 	}
 	there, ok := current.(*knowledge.Label)
 	return !ok || there.Seq != l.Seq
+}
+
+// undecidable says why a proposal is not written, "" for other documents and for a proposal that is there as it is: who
+// has written it and what others have said of it, an import can't say in their names.
+func undecidable(d, current knowledge.Document) string {
+	if d.Key().Kind != knowledge.KindProposal {
+		return ""
+	}
+	if current != nil {
+		if same, err := sameContent(d, current); err == nil && same {
+			return ""
+		}
+	}
+	return "a proposal and its reviews belong to the tenet in which they were made: only JSON lines with their history " +
+		"bring them; tenet propose makes a new one"
 }
 
 // create decides about a document that is not there under its id.
@@ -302,8 +321,10 @@ func (p *Plan) loose(e *Entry) []string {
 }
 
 // implied reports whether a step only makes a category that others name.
-func (p *Plan) implied(step int) bool {
-	st := &p.steps[step]
+func (p *Plan) implied(step int) bool { return p.steps[step].Implied() }
+
+// Implied reports whether a step makes a category that others name and no file holds.
+func (st *Step) Implied() bool {
 	return st.Key.Kind == knowledge.KindCategory && st.Format == "" && st.Outcome == Created
 }
 
@@ -401,7 +422,7 @@ func (p *Plan) foreignChange(st *Step, d, current knowledge.Document) error {
 		d.SetActive(true) // a person switched it on here
 	case before.off && d.Active():
 		st.Notes = append(st.Notes, "switched on again in its source: restored")
-	case !current.Active():
+	case !current.Active() && d.Active():
 		d.SetActive(false)
 		st.Notes = append(st.Notes, "it is retired, and stays so: restore it to use it")
 	}
