@@ -361,8 +361,8 @@ func written(k knowledge.Kind) bool {
 	return k != knowledge.KindPrincipal && k != knowledge.KindViolation && k != knowledge.KindProposal
 }
 
-// sayUnwritten tells of proposals that an export to read leaves out: a document in a folder comes back by an import, and
-// what was decided about a proposal does not.
+// sayUnwritten tells of proposals that an export to read leaves out: a document in a folder comes back by an import,
+// and what was decided about a proposal does not.
 func (e *exporter) sayUnwritten() {
 	if e.proposals > 0 {
 		e.a.say("%s left out: JSON lines hold them, and `tenet review show` shows one",

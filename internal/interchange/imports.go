@@ -39,8 +39,8 @@ func importsOf(text string) []string {
 	return out
 }
 
-// withoutImports returns a text without the lines that only include a file, and with the includes within its other lines
-// as plain names of files, where take says so of a path.
+// withoutImports returns a text without the lines that only include a file, and with the includes within its other
+// lines as plain names of files, where take says so of a path.
 func withoutImports(body string, take func(p string) bool) string {
 	var out strings.Builder
 	var f fence
@@ -123,8 +123,8 @@ func takes(r *reader, at string) bool {
 }
 
 // BroughtIn returns the assistants that read a file of a work tree only because their own files include it, by its
-// path, each with the file that includes it. The function read returns a file's text. Besides those at the top of the tree, files names those that may
-// include others.
+// path, each with the file that includes it. The function read returns a file's text. Besides those at the top of the
+// tree, files names those that may include others.
 func BroughtIn(files []string, read func(p string) (string, bool)) map[string]map[string]string {
 	type hop struct {
 		path, target string

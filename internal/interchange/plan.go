@@ -258,7 +258,7 @@ func undecidable(d, current knowledge.Document) string {
 			return ""
 		}
 	}
-	return "a proposal and its reviews belong to the tenet in which they were made: only JSON lines with their history " +
+	return "a proposal and its reviews belong to the instance in which they were made: only JSON lines with their history " +
 		"bring them; tenet propose makes a new one"
 }
 
