@@ -35,7 +35,7 @@ func addGuidance(a *app) {
 		Short: "Show what holds for files and a task",
 		Long: `Shows the rules, practices and templates that hold for files, what matters most first: in a git work
 tree the paths are taken from its root. With --task what fits the words is there too. What does not fit the budget is
-counted, and a mandatory document is never left out. The repository, packs and label that .tenet.yaml names count
+counted, and a mandatory one is never left out. The repository, packs and label that .tenet.yaml names count
 where no flag says otherwise. docs/scopes.md describes the patterns.`,
 		Example: `  tenet guidance cmd/pay/main.go --task 'add a refund endpoint' --budget 4000
   tenet guidance src/app.ts --explain
@@ -174,14 +174,11 @@ func writeExplained(w io.Writer, sc screen, a *guidance.Answer, task bool) error
 	t := &table{head: []string{"DOCUMENT", "ENFORCEMENT", "TOKENS", "TITLE", "WHY"}, wide: 4, wrap: true}
 	for i := range a.Items {
 		item := &a.Items[i]
-		strict := item.Enforcement
-		if item.Severity != "" {
-			strict += ", " + item.Severity
-		}
-		t.add(item.Key, strict, itoa(int64(item.Sizes.Full)), cell(item.Title), cell(guidance.Why(item.Because)))
+		t.add(item.Key, strictness(item.Enforcement, item.Severity), itoa(int64(item.Sizes.Full)), cell(item.Title), cell(guidance.Why(item.Because)))
 	}
 	for _, l := range a.LeftOut.First {
-		t.add(string(l.Kind)+"/"+l.ID, "", itoa(int64(l.Tokens)), cell(l.Title), "left out: "+leftWords(l.Reason, task))
+		t.add(string(l.Kind)+"/"+l.ID, strictness(l.Enforcement, l.Severity), itoa(int64(l.Tokens)), cell(l.Title),
+			"left out: "+leftWords(l.Reason, task))
 	}
 	if err := t.write(w, sc); err != nil {
 		return err
@@ -197,6 +194,14 @@ func writeExplained(w io.Writer, sc screen, a *guidance.Answer, task bool) error
 		}
 	}
 	return nil
+}
+
+// strictness says how strictly a document holds; severity is that of a rule, or empty.
+func strictness(enforcement, severity string) string {
+	if severity == "" {
+		return enforcement
+	}
+	return enforcement + ", " + severity
 }
 
 func leftWords(reason string, task bool) string {

@@ -58,6 +58,7 @@ written only if that is still the version that is there.`,
 		if err := loose(a, ops, s.Strict); err != nil {
 			return err
 		}
+		sayLeftToModel(a, ops)
 		if s.DryRun == dryClient {
 			a.say("%s valid; nothing was written", plural(int64(len(ops)), "document is", "documents are"))
 			return nil
@@ -122,6 +123,24 @@ func loose(a *app, ops []knowledge.Op, strict bool) error {
 		a.say("%s: %s", f.Pointer, f.Detail)
 	}
 	return nil
+}
+
+// sayLeftToModel names documents that hold only where a task fits them although they have globs or are mandatory. Most
+// who write one mean otherwise, and have left the activation out.
+func sayLeftToModel(a *app, ops []knowledge.Op) {
+	for i := range ops {
+		c := knowledge.CommonOf(ops[i].Doc)
+		if c == nil || c.Scope.Activation != "model" {
+			continue
+		}
+		key := cell(ops[i].Key.String())
+		if r, ok := ops[i].Doc.(*knowledge.Rule); len(c.Scope.Globs) > 0 {
+			a.say("%s: its globs decide nothing, since scope.activation is model: write glob to have it hold for them", key)
+		} else if ok && r.Enforcement == "mandatory" {
+			a.say("%s: it is mandatory and holds only where a task fits it, since scope.activation is model: write always, "+
+				"or glob with globs", key)
+		}
+	}
 }
 
 // sayLoose names it for templates whose whole text only the answer shows.

@@ -65,13 +65,34 @@ signs of its id do, as far as no other one has them.`,
 		if s.Message == "" { // else the history has an update like any other
 			s.Message = "Take back batch " + undone.String()
 		}
-		err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
+		if s.DryRun == dryClient {
+			_, err = withTimeout(ctx, a.Timeout,
+				func(ctx context.Context) (none struct{}, err error) { return none, stillThere(ctx, d, ops) })
+		}
+		if err == nil {
+			err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
+		}
 		if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
 			return fmt.Errorf("%w\nIt was written again after that batch, which may be taken back already: "+
 				"`tenet history %s` shows by what. Nothing was done", err, conflict.Key)
 		}
 		return err
 	})
+}
+
+// stillThere returns a [*store.ConflictError] for the first op whose document has another version by now: a dry run
+// that asks nobody would promise what the write refuses.
+func stillThere(ctx context.Context, d *door, ops []knowledge.Op) error {
+	for i := range ops {
+		now, err := d.Get(ctx, ops[i].Key)
+		if err != nil {
+			return err
+		}
+		if now.Version != ops[i].IfVersion {
+			return &store.ConflictError{Key: now.Key, Op: i, Want: ops[i].IfVersion, Got: now.Version}
+		}
+	}
+	return nil
 }
 
 // batchToUndo returns the batch that a person names. Of a document it says which one wrote it last, since that may have
@@ -184,14 +205,22 @@ func printPlanned(a *app, ops []knowledge.Op) error {
 	type planned struct {
 		Key  string         `json:"key"`
 		Verb knowledge.Verb `json:"verb"`
+		As   int64          `json:"as_of_version,omitempty"` // the version that comes back
 	}
 	list := make([]planned, len(ops))
 	for i := range ops {
-		list[i] = planned{ops[i].Key.String(), ops[i].Verb}
+		list[i] = planned{Key: ops[i].Key.String(), Verb: ops[i].Verb}
+		if doc := ops[i].Doc; doc != nil && doc.Stamps().Version < ops[i].IfVersion {
+			list[i].As = doc.Stamps().Version
+		}
 	}
 	return a.print(list, func(w io.Writer, _ screen) error {
 		for _, p := range list {
-			if _, err := fmt.Fprintf(w, "%s: %s\n", p.Key, p.Verb); err != nil {
+			line := p.Key + ": " + string(p.Verb)
+			if p.As > 0 {
+				line += ", as it was at version " + itoa(p.As)
+			}
+			if _, err := fmt.Fprintln(w, line); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -92,13 +94,60 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 		})
 	}
 	if err != nil {
-		return inDoubt(withCategories(ctx, d, ops, err), id)
+		return inDoubt(withCategories(ctx, d, ops, ofDocuments(ops, err)), id)
 	}
 	sayLoose(a, ops, &r)
 	if a.Output == asName {
 		return printPlanned(a, ops)
 	}
 	return a.print(receiptOf(&b, &r), func(w io.Writer, _ screen) error { return writeReceipt(w, &b, &r) })
+}
+
+// ofDocuments has the faults of a refused batch speak of the fields of its documents, as who wrote a document or
+// named a field knows them, and not of ops: a person has typed none.
+func ofDocuments(ops []knowledge.Op, err error) error {
+	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
+	if !ok || invalid.Query {
+		return err
+	}
+	out := &knowledge.InvalidError{Faults: slices.Clone(invalid.Faults)}
+	for i := range out.Faults {
+		f := &out.Faults[i]
+		within := ops
+		for {
+			n, field, ok := cutOp(f.Pointer)
+			if !ok || field == "" || n >= len(within) {
+				break
+			}
+			op := &within[n]
+			if f.Pointer = field; len(within) > 1 {
+				f.Pointer = op.Key.String() + field
+			}
+			if op.Verb == knowledge.VerbPatch && strings.HasSuffix(f.Detail, "a string: want an array") {
+				f.Detail += ", as in [\"one\",\"two\"]"
+			}
+			p, ok := op.Doc.(*knowledge.Proposal)
+			if !ok {
+				break
+			}
+			if within, err = p.ApplyOps(); err != nil {
+				break
+			}
+		}
+	}
+	return out
+}
+
+// cutOp returns which op a pointer is about, and the pointer to a field within its document or patch.
+func cutOp(pointer string) (op int, field string, ok bool) {
+	rest, ok := strings.CutPrefix(pointer, "/ops/")
+	number, rest, within := strings.Cut(rest, "/")
+	name, field, below := strings.Cut(rest, "/")
+	op, err := strconv.Atoi(number)
+	if !ok || !within || !below || err != nil || op < 0 || name != "document" && name != "patch" {
+		return 0, "", false
+	}
+	return op, "/" + field, true
 }
 
 func writeReceipt(w io.Writer, b *knowledge.Batch, r *knowledge.Receipt) error {

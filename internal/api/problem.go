@@ -149,7 +149,7 @@ func ProblemOf(err error) *Problem {
 		}
 	}
 	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok && !known {
-		p.Status, p.Code, p.Title = http.StatusUnprocessableEntity, "invalid", "The document is not valid"
+		p.Status, p.Code, p.Title = http.StatusUnprocessableEntity, "invalid", "What was sent is not valid"
 		if invalid.Query {
 			p.Status, p.Title = http.StatusBadRequest, "The request is not valid"
 		}

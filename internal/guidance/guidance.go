@@ -204,11 +204,13 @@ type Omissions struct {
 
 // An Omission is a document that was left out.
 type Omission struct {
-	Kind   knowledge.Kind `json:"kind" doc:"The document's kind" enum:"rule,practice,template"`
-	ID     string         `json:"id" doc:"The document's id"`
-	Title  string         `json:"title" doc:"One line that says it"`
-	Reason string         `json:"reason" doc:"Why it was left out" enum:"budget,model,target,bound"`
-	Tokens int            `json:"tokens" doc:"An estimate of what its full text takes"`
+	Kind        knowledge.Kind `json:"kind" doc:"The document's kind" enum:"rule,practice,template"`
+	ID          string         `json:"id" doc:"The document's id"`
+	Title       string         `json:"title" doc:"One line that says it"`
+	Severity    string         `json:"severity,omitempty" doc:"Of a rule" enum:"CRITICAL,ERROR,WARNING,INFO"`
+	Enforcement string         `json:"enforcement" doc:"How strictly it would hold" enum:"mandatory,recommended,optional"`
+	Reason      string         `json:"reason" doc:"Why it was left out" enum:"budget,model,target,bound"`
+	Tokens      int            `json:"tokens" doc:"An estimate of what its full text takes"`
 }
 
 // Spent says how the budget was used.

@@ -19,15 +19,16 @@ func (a *Answer) Markdown(q *Query) string {
 	if len(a.Items) == 0 {
 		b.WriteString("No document holds here.\n")
 	}
-	links := false
+	links, explained := false, false
 	for i := range a.Items {
 		item := &a.Items[i]
-		if item.Form == FormLink && !links {
-			links = true
+		if item.Form == FormLink && !links && !explained {
+			explained = true
 			b.WriteString("These hold too; each can be read whole by its key:\n\n")
-		} else if item.Form != FormLink {
-			links = false
+		} else if item.Form != FormLink && links {
+			b.WriteString("\n") // a heading ends a list
 		}
+		links = item.Form == FormLink
 		if item.Text == "" { // an explanation
 			fmt.Fprintf(&b, "- %s (%s): %s\n", item.Title, item.Key, Why(item.Because))
 			continue

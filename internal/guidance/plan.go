@@ -226,7 +226,10 @@ func (p *plan) leaveOne(reason string, c *candidate) {
 
 func (p *plan) name(reason string, d *doc, most int) {
 	if len(p.left.First) < most {
-		p.left.First = append(p.left.First, Omission{d.key.Kind, d.key.ID, d.title, reason, int(d.tokens[0])})
+		p.left.First = append(p.left.First, Omission{
+			Kind: d.key.Kind, ID: d.key.ID, Title: d.title, Severity: d.severity, Enforcement: d.enforcement, Reason: reason,
+			Tokens: int(d.tokens[0]),
+		})
 	}
 }
 

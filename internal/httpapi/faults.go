@@ -36,7 +36,7 @@ func (f *faultList) merge(err error) {
 func (f *faultList) object(pointer string, raw []byte, known ...string) map[string]json.RawMessage {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
-		f.add(pointer, "want an object")
+		f.add(pointer, "want an object with %s", strings.Join(known, ", "))
 		return nil
 	}
 	names := make([]string, 0, len(members))

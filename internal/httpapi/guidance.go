@@ -257,7 +257,7 @@ func exampleGuidance() any {
 			Total: 2, Counts: map[string]int{guidance.LeftModel: 2},
 			First: []guidance.Omission{{
 				Kind: knowledge.KindPractice, ID: "small-pull-requests", Title: "Keep pull requests small",
-				Reason: guidance.LeftModel, Tokens: 230,
+				Enforcement: "recommended", Reason: guidance.LeftModel, Tokens: 230,
 			}},
 		},
 		Budget: guidance.Spent{Tokens: 4000, Reserve: 480, Used: 40, Family: "openai", Estimate: true},

@@ -167,7 +167,7 @@ func or[T comparable](v, def T) T {
 const instructions = `Before you write or change code, call get_guidance with the paths that you are about to touch and the task: it returns the team's
 rules and practices that hold there, the strictest first. Tenet keeps the rules, practices and templates of this team.
 
-- get_guidance: what holds for paths, languages and a task, within a budget of tokens. A mandatory rule is never left out.
+- get_guidance: what holds for paths, languages and a task, within a budget of tokens. A mandatory rule that holds is never left out.
 - search: find a document by what it is about, when you don't know where it holds.
 - get: read one document whole, by its key such as rule/SEC-001.
 - render_template: fill in a form, a prompt or a skeleton.

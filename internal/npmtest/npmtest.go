@@ -15,14 +15,31 @@ import (
 
 // Find returns the directory with the packages of tools/npm; the error names what is missing of the named ones.
 func Find(names ...string) (string, error) {
-	_, here, _, _ := runtime.Caller(0)
-	dir := filepath.Join(filepath.Dir(here), "..", "..", "tools", "npm", "node_modules")
-	var missing error
+	root, missing := moduleRoot()
+	dir := filepath.Join(root, "tools", "npm", "node_modules")
 	for _, name := range names {
 		_, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name), "package.json"))
 		missing = errors.Join(missing, err)
 	}
 	return dir, missing
+}
+
+// moduleRoot returns the folder of go.mod, above the one in which a test runs.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			return "", errors.New("no go.mod in the working directory or above it")
+		}
+		dir = above
+	}
 }
 
 // Modules is Find for a test that can't do without: it is skipped where a package is missing; in CI it fails.

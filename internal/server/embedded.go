@@ -80,7 +80,7 @@ func (e *embedded) stat(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	out := map[string]any{
-		"bytes": s.Bytes, "wal_bytes": s.WALBytes, "free_bytes": s.FreeBytes, "oldest_change": s.Oldest,
+		"bytes": s.Bytes, "wal_bytes": s.WALBytes, "reusable_bytes": s.FreeBytes, "oldest_change": s.Oldest,
 		"newest_change":  s.Newest,
 		"waiting_writes": s.Waiting, "schema": s.Schema.Version,
 	}

@@ -14,12 +14,12 @@ import (
 // A Stat says how large a store is and how far its log goes.
 type Stat struct {
 	Path      string           `json:"path"`
-	Bytes     int64            `json:"bytes"`      // of the database file
-	WALBytes  int64            `json:"wal_bytes"`  // of the write-ahead log; grows while readers block checkpoints
-	FreeBytes int64            `json:"free_bytes"` // unused bytes of the file
-	Oldest    knowledge.Seq    `json:"oldest"`     // the oldest change kept; 0 for none
-	Newest    knowledge.Seq    `json:"newest"`     // the newest change; 0 for none
-	Waiting   int              `json:"waiting"`    // writes that wait for the writer
+	Bytes     int64            `json:"bytes"`          // of the database file
+	WALBytes  int64            `json:"wal_bytes"`      // of the write-ahead log; grows while readers block checkpoints
+	FreeBytes int64            `json:"reusable_bytes"` // of the file: unused, and taken by what is written next
+	Oldest    knowledge.Seq    `json:"oldest"`         // the oldest change kept; 0 for none
+	Newest    knowledge.Seq    `json:"newest"`         // the newest change; 0 for none
+	Waiting   int              `json:"waiting"`        // writes that wait for the writer
 	Schema    Schema           `json:"schema"`
 	Source    knowledge.Source `json:"source"`
 }
