@@ -10,6 +10,7 @@ import (
 
 	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // filters are what narrows a list.
@@ -131,6 +132,11 @@ func listDocuments(ctx context.Context, a *app, kind knowledge.Kind, f *filters)
 	page, err := gather(ctx, a, d, q, f)
 	if err != nil {
 		return err
+	}
+	if kind == knowledge.KindProposal && (q.Order == "" || q.Order == knowledge.OrderHouse) {
+		if page.Records, err = store.NewestFirst(page.Records); err != nil {
+			return err
+		}
 	}
 	if err := printRecords(a, kind, page, fields); err != nil {
 		return err

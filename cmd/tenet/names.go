@@ -266,6 +266,15 @@ func unknownCommand(root *cobra.Command, name string) error {
 	if near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
+	if kind, err := parseKind(name); err == nil {
+		list := fmt.Sprintf("`tenet list %s` lists them", kind.Plural())
+		if near != "" {
+			list = hint + " " + list
+		}
+		hint = list
+	} else if key, err := parseKey(name); err == nil && strings.Contains(name, "/") {
+		hint = fmt.Sprintf("`tenet get %s` shows it", key)
+	}
 	return usageError("no command %q: %s", name, hint)
 }
 

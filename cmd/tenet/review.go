@@ -127,7 +127,7 @@ func proposalOf(ctx context.Context, a *app, d *door, id string) (*knowledge.Pro
 		p, rec, err = store.ProposalOf(ctx, d, id)
 		return rec, err
 	})
-	return p, rec, err
+	return p, rec, noProposal(err)
 }
 
 // proposalID returns the id of the proposal that a person names: whole, or by its first or last signs where no other
@@ -166,7 +166,7 @@ func proposalID(ctx context.Context, d store.Reader, given string) (string, erro
 				strings.Join(fit[:min(len(fit), 5)], ", "))
 		}
 	}
-	return id, nil // the store says that there is none
+	return strings.TrimPrefix(given, "proposal/"), nil // the store says that there is none
 }
 
 func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict string) error {
@@ -189,7 +189,26 @@ func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict stri
 	if err == nil && (verdict == knowledge.VerdictApprove || verdict == knowledge.VerdictOverride) {
 		a.say("nothing is done yet: `tenet review apply %s` does it", given.ID)
 	}
-	return err
+	return outdated(err, given.ID)
+}
+
+// outdated adds to a conflict about a document of a proposal what to do about it.
+func outdated(err error, id string) error {
+	conflict, ok := errors.AsType[*store.ConflictError](err)
+	if !ok || conflict.Key.Kind == knowledge.KindProposal {
+		return err
+	}
+	return fmt.Errorf("%w\nThe document is no longer as the proposal saw it: `tenet review show %s` shows what has "+
+		"changed meanwhile; propose it anew", conflict, id)
+}
+
+// noProposal adds to the error about a proposal that is not there how to find those that are.
+func noProposal(err error) error {
+	none, ok := errors.AsType[*store.NotFoundError](err)
+	if !ok || none.Key.Kind != knowledge.KindProposal {
+		return err
+	}
+	return fmt.Errorf("%w: `tenet review list` lists the proposals that are open", err)
 }
 
 func applyProposal(ctx context.Context, a *app, id string) error {
@@ -210,16 +229,12 @@ func applyProposal(ctx context.Context, a *app, id string) error {
 		r, rec, err = store.ApplyProposal(ctx, d, actor, id)
 		return rec, err
 	})
-	if errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("%w\nThe document is no longer as the proposal saw it: `tenet review show %s` shows what "+
-			"has changed meanwhile", err, id)
-	}
 	if no, ok := errors.AsType[*store.ForbiddenError](err); ok && no.Right == access.DoPublish {
 		return fmt.Errorf("%w\nWho applies a proposal needs the right to make its changes: ask a maintainer for "+
 			"`tenet review apply %s`", err, id)
 	}
 	if err != nil {
-		return err
+		return outdated(noProposal(err), id)
 	}
 	p, err := rec.Document()
 	if err != nil {
@@ -324,13 +339,15 @@ func writeBetween(w io.Writer, before, after *knowledge.Record, name string) err
 	case after == nil:
 		_, err := fmt.Fprintln(w, "there is no such document")
 		return err
-	case before == nil:
-		return printYAML(w, after.JSON)
 	}
 	if name == "" {
 		name = after.Key.String() + " version " + itoa(after.Version)
 	}
-	text, err := diffOf(before.Key.String()+" version "+itoa(before.Version), before.JSON, name, after.JSON)
+	was, old := "no document", []byte(nil)
+	if before != nil {
+		was, old = before.Key.String()+" version "+itoa(before.Version), before.JSON
+	}
+	text, err := diffOf(was, old, name, after.JSON)
 	if err != nil {
 		return err
 	}

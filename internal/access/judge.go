@@ -9,12 +9,22 @@ import (
 	"tenet/internal/store"
 )
 
-// judge returns the batch to send to the store, or the error that refuses it.
+// denied is a write that its caller may not make. Only when nothing else comes of it, such as a proposal, is it told as
+// refused.
+type denied struct {
+	verb knowledge.Verb
+	key  knowledge.Key
+	no   *store.ForbiddenError
+}
+
+func (d *denied) Error() string { return d.no.Error() }
+
+// judge returns the batch to send to the store, or the error that refuses it: a [*denied] for want of a right.
 func (c call) judge(ctx context.Context, b knowledge.Batch) (knowledge.Batch, error) {
 	if no := Decide(c.caller, Act{Verb: VerbDate}); no != nil {
 		if !b.At.IsZero() {
 			no.Reason = "set the time of a batch: " + no.Reason
-			return b, c.forbid(ctx, "", knowledge.Key{}, no)
+			return b, &denied{no: no}
 		}
 		b.Actor = c.caller.ID
 	}
@@ -31,7 +41,7 @@ func (c call) judge(ctx context.Context, b knowledge.Batch) (knowledge.Batch, er
 		return b, err
 	}
 	if i, no := decideOps(c.caller, &b); no != nil {
-		return b, c.forbid(ctx, b.Ops[i].Verb, b.Ops[i].Key, no)
+		return b, &denied{b.Ops[i].Verb, b.Ops[i].Key, no}
 	}
 	// Past changes were judged at their time, and the program's own writes need no review.
 	if !c.mustSee(&b) || c.caller.ID == SystemID || !b.At.IsZero() && c.caller.May(DoDate, anyKind) {
@@ -97,7 +107,7 @@ func (c call) judgeDrafts(ctx context.Context, b knowledge.Batch) (knowledge.Bat
 			return impossible(judged), lookErr
 		}
 		if no, ok := errors.AsType[*store.ForbiddenError](err); ok {
-			c.tell(ctx, b.Ops[i].Verb, b.Ops[i].Key, no.Reason)
+			return judged, &denied{b.Ops[i].Verb, b.Ops[i].Key, no}
 		}
 		return judged, err
 	}
@@ -174,11 +184,7 @@ func (c call) judgeOp(ctx context.Context, b *knowledge.Batch, i int, op *knowle
 	caller := c.caller
 	if op.Key.Kind == knowledge.KindProposal {
 		if err := c.claims(ctx, before, after); err != nil {
-			part := "/document"
-			if op.Verb == knowledge.VerbPatch {
-				part = "/patch"
-			}
-			return below(err, "/ops/"+strconv.Itoa(i)+part)
+			return below(err, "/ops/"+strconv.Itoa(i)+partOf(op))
 		}
 		own := *caller
 		own.ownApproval = c.s.policy.OwnApproval
@@ -189,6 +195,9 @@ func (c call) judgeOp(ctx context.Context, b *knowledge.Batch, i int, op *knowle
 	}
 	if no := Decide(caller, Act{Verb: op.Verb, Key: op.Key, Before: before, After: after, Seen: true}); no != nil {
 		return no
+	}
+	if err := c.fits(ctx, i, op, before, after); err != nil {
+		return err
 	}
 	if err := c.applied(ctx, b, i, before, after); err != nil {
 		return err

@@ -235,7 +235,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	}
 	asked := b
 	if b, err = c.judge(ctx, b); err != nil {
-		return c.instead(ctx, &asked, s.missing(ctx, err))
+		return c.instead(ctx, &asked, err)
 	}
 	r, err := s.next.Apply(ctx, b)
 	if b.Dry {
@@ -252,17 +252,30 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	return r, s.missing(ctx, err)
 }
 
-// instead answers for a refused batch: with a proposal made of an agent's batch, or else with the refusal.
+// instead answers for a batch that judge has refused: with a proposal made of an agent's batch, or else with the
+// refusal.
 func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (knowledge.Receipt, error) {
-	if !errors.Is(refused, store.ErrForbidden) {
-		return knowledge.Receipt{}, refused
+	d, ok := errors.AsType[*denied](refused)
+	if !ok {
+		return knowledge.Receipt{}, c.s.missing(ctx, refused)
+	}
+	if c.caller.Unsure {
+		return knowledge.Receipt{}, c.caller.Deny(d.no)
 	}
 	if err := c.targets(ctx, b); err != nil {
 		return knowledge.Receipt{}, c.s.missing(ctx, err)
 	}
 	next, p, ok := c.propose(ctx, b)
 	if !ok || next.Validate() != nil {
-		return knowledge.Receipt{}, refused
+		return knowledge.Receipt{}, c.forbid(ctx, d.verb, d.key, d.no)
+	}
+	if err := c.tryOut(ctx, p); err != nil {
+		// Sent again it gets the answer of the first time, whatever has become of the documents since.
+		if again, failed := c.taken(ctx, b.ID); failed != nil {
+			return knowledge.Receipt{}, failed
+		} else if !again {
+			return knowledge.Receipt{}, err
+		}
 	}
 	if made := c.waiting(ctx, p); made != nil && !b.Dry {
 		return knowledge.Receipt{}, made
@@ -276,8 +289,8 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 		return knowledge.Receipt{}, err
 	}
 	if b.Dry {
-		return knowledge.Receipt{}, &store.ForbiddenError{Reason: "it would become a proposal, which waits for a " +
-			"person: an agent writes no other way"}
+		return knowledge.Receipt{}, c.forbid(ctx, d.verb, d.key, &store.ForbiddenError{Reason: "it would become a " +
+			"proposal, which waits for a person: an agent writes no other way"})
 	}
 	made := &store.ProposedError{Key: p.Key(), Receipt: r}
 	if len(r.Records) > 0 && r.Records[0] != nil {

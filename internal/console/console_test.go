@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -42,6 +43,19 @@ func newReader(t *testing.T) *reader {
 		t.Fatal(err)
 	}
 	ops := []knowledge.Op{put(&knowledge.Category{ID: "security", Name: "Security", IsActive: true}), put(rule)}
+	for i, state := range []string{knowledge.ProposalOpen, knowledge.ProposalWithdrawn, knowledge.ProposalOpen} {
+		id := fmt.Sprintf("01890a5d-ac96-774b-bcce-b3020990000%d", i)
+		ops = append(ops, put(&knowledge.Proposal{
+			ProposalID: id, Title: fmt.Sprintf("%s number %d", state, i), State: state, IsActive: true,
+			Why: "It was asked about.\nTwice.",
+			Ops: []knowledge.ProposedOp{{
+				Verb: knowledge.VerbPut, Kind: "rule", ID: "NEW-1", IfVersion: knowledge.NoVersion,
+				Document: map[string]any{
+					"rule_id": "NEW-1", "category": "security", "title": "New", "description": "One.\n\nTwo.",
+				},
+			}},
+		}))
+	}
 	if _, err := s.Apply(t.Context(), knowledge.Batch{
 		ID: knowledge.NewBatchID(), Actor: "tester",
 		Ops: ops,
@@ -147,7 +161,7 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	r.see(r.get("/"), 200, "1.2.3", `href="/read/rules">1 rule</a>`, "reader")
 	r.see(r.get("/read/rules"), 200, "<h1>Rules</h1>", "Use parameterized queries", "1 in all", `name="kind" value="rule"`)
 	r.see(r.get("/read/rule/SEC-001"), 200, "<h1>Use parameterized queries</h1>",
-		"Never build a query &lt;b&gt;of text&lt;/b&gt;.", "<dd>sql</dd>", ">priority</dt><dd>7</dd>",
+		`<div class="prose">Never build a query &lt;b&gt;of text&lt;/b&gt;.</div>`, "<dd>sql</dd>", ">priority</dt><dd>7</dd>",
 		"<dt>title</dt><dd>With &lt;b&gt;names&lt;/b&gt;</dd>", "<dt>code</dt><dd><pre>a := 1\nb := 2</pre></dd>",
 		"<dt>deep</dt><dd><ol><li>1</li><li>two</li><li><dl><dt>three</dt><dd><pre>x\ny</pre></dd></dl></li></ol></dd>")
 	resp, err := r.client.Do(r.get("/read/rule/SEC-001"))
@@ -166,7 +180,6 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	r.see(r.get("/read/category/security"), 200, `<a href="/read/rules?category=security">1 rule</a>`)
 	r.see(r.get("/read/rules?category=security"), 200, "<h1>Rules of security</h1>", "1 in all")
 	r.see(r.get("/read/rules?category=other"), 200, "There are none.")
-	r.see(r.get("/"), 200, `<a href="/read/proposals">0 open proposals</a>`)
 	r.see(r.get("/read/packs"), 200, "There are none.")
 	r.see(r.get("/search?q=+"), 200, "as you would ask")
 	r.see(r.get("/search?q=zebra"), 200, "Nothing matches.")
@@ -188,4 +201,22 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	}
 	r.see(r.post("/sign-out", nil, r.url), 200, "/sign-in")
 	r.see(r.get("/search?q=queries"), 401)
+}
+
+func TestTheProposalsThatAreCountedAreThoseThatTheLinkShows(t *testing.T) {
+	r := newReader(t)
+	r.see(r.post("/sign-in", url.Values{"token": {"good"}}, r.url), 200,
+		`<a href="/read/proposals?status=open">2 open proposals</a>`)
+	open := r.see(r.get("/read/proposals?status=open"), 200, "<h1>Open proposals</h1>", "2 in all", "open number 0",
+		`<a href="/read/proposals">All proposals</a>`)
+	if strings.Contains(open, "withdrawn number 1") {
+		t.Errorf("a withdrawn proposal is among the open ones:\n%s", open)
+	}
+	r.see(r.get("/read/proposals"), 200, "<h1>Proposals</h1>", "3 in all", "withdrawn number 1")
+	r.see(r.get("/read/proposals?status=nonsense"), 400)
+	r.see(r.get("/read/categories?status=open"), 400)
+	r.see(r.get("/read/proposals?status="), 200, "3 in all")
+	r.see(r.get("/read/proposal/01890a5d-ac96-774b-bcce-b30209900000"), 200,
+		"<div class=\"prose\">It was asked about.\nTwice.</div>",
+		"<dt>description</dt><dd><div class=\"prose\">One.\n\nTwo.</div></dd>")
 }

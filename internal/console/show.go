@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // A home is what the first page shows.
@@ -42,15 +43,16 @@ func (d *Door) home(ctx context.Context, v *view) (*home, error) {
 			continue
 		}
 		q := knowledge.Query{Kind: k.Kind, Limit: 1, Total: true}
-		one, many := string(k.Kind), k.Plural
+		name, one, many := k.Plural, string(k.Kind), k.Plural
 		if k.Kind == knowledge.KindProposal { // the others wait for nobody
 			q.Status, one, many = knowledge.ProposalOpen, "open "+one, "open "+many
+			name += "?" + url.Values{"status": {q.Status}}.Encode()
 		}
 		page, err := d.o.Store.List(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		h.Shelves = append(h.Shelves, shelf{k.Plural, k.About, knowledge.Count(page.Total, one, many)})
+		h.Shelves = append(h.Shelves, shelf{name, k.About, knowledge.Count(page.Total, one, many)})
 	}
 	return h, nil
 }
@@ -96,15 +98,21 @@ type listing struct {
 	Lines  []line
 	Total  int
 	Next   string // the path of the next page
+	All    string // the path of the same without filters, "" where there are none
 	Said   []string
 }
 
 func (d *Door) list(r *http.Request, v *view, kind knowledge.Kind) (*listing, error) {
-	v.Title, v.Kind = capital(kind.Plural()), string(kind)
-	form := r.URL.Query()
-	category := form.Get("category")
+	form, filters := r.URL.Query(), url.Values{}
+	for _, name := range []string{"category", "status"} {
+		if value := form.Get(name); value != "" {
+			filters.Set(name, value)
+		}
+	}
+	category, status := filters.Get("category"), filters.Get("status")
+	v.Title, v.Kind = capital(strings.TrimSpace(status+" "+kind.Plural())), string(kind)
 	page, err := d.o.Store.List(r.Context(), knowledge.Query{
-		Kind: kind, Total: true, Category: category, Cursor: form.Get("cursor"),
+		Kind: kind, Total: true, Category: category, Status: status, Cursor: form.Get("cursor"),
 	})
 	if err != nil {
 		return nil, err
@@ -113,7 +121,16 @@ func (d *Door) list(r *http.Request, v *view, kind knowledge.Kind) (*listing, er
 	if category != "" {
 		v.Title += " of " + category
 	}
-	for _, rec := range page.Records {
+	if len(filters) > 0 {
+		l.All = readPath + kind.Plural()
+	}
+	records := page.Records
+	if kind == knowledge.KindProposal {
+		if records, err = store.NewestFirst(records); err != nil {
+			return nil, err
+		}
+	}
+	for _, rec := range records {
 		doc, err := rec.Document()
 		if err != nil {
 			return nil, err
@@ -123,11 +140,8 @@ func (d *Door) list(r *http.Request, v *view, kind knowledge.Kind) (*listing, er
 		l.Lines = append(l.Lines, one)
 	}
 	if page.Next != "" {
-		next := url.Values{"cursor": {page.Next}}
-		if category != "" {
-			next.Set("category", category)
-		}
-		l.Next = readPath + kind.Plural() + "?" + next.Encode()
+		filters.Set("cursor", page.Next)
+		l.Next = readPath + kind.Plural() + "?" + filters.Encode()
 	}
 	return l, nil
 }
@@ -239,7 +253,7 @@ type sheet struct {
 	Key    string
 	Plural string
 	Off    string
-	Text   string
+	Text   value
 	Fields []field
 	Within []shelf // of a category, the documents in it
 	Past   []past  // the newest changes
@@ -301,9 +315,20 @@ type field struct {
 // A value is what a field holds: a text, which may be of several lines, fields of its own, or a list of those.
 type value struct {
 	Text   string
-	Long   bool
+	Long   bool // of several lines
+	Prose  bool // in words; any other text of several lines is shown as code
 	Fields []field
 	List   []value
+}
+
+// prose reports whether a field holds sentences, which people write in lines of any length.
+func prose(name string) bool {
+	switch name {
+	case "description", "implementation_guide", "why", "message", "fix", "note", "comment", "violations_consequence",
+		"waiver_reason", "reason":
+		return true
+	}
+	return false
 }
 
 func (v *value) empty() bool { return v.Text == "" && len(v.Fields) == 0 && len(v.List) == 0 }
@@ -333,12 +358,14 @@ func (d *Door) document(ctx context.Context, v *view, key knowledge.Key) (*sheet
 			continue
 		}
 		value, err := readable(raw)
+		value.Prose = prose(f.Name)
 		switch {
 		case err != nil:
 			return nil, err
 		case value.empty():
 		case f.Name == described.TextField:
-			s.Text = value.Text
+			s.Text = value
+			s.Text.Long = true
 		default:
 			s.Fields = append(s.Fields, field{f.Name, f.Doc, value})
 		}
@@ -369,6 +396,7 @@ func readable(raw json.RawMessage) (value, error) {
 				return v, err
 			}
 			if text, ok := name.(string); ok && !inner.empty() {
+				inner.Prose = prose(text)
 				v.Fields = append(v.Fields, field{Name: text, value: inner})
 			}
 		}

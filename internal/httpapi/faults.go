@@ -25,10 +25,18 @@ func (f *faultList) err(query bool) error {
 	return &knowledge.InvalidError{Faults: *f, Query: query}
 }
 
-// merge adds the faults of an error, when it has any.
+// merge adds the faults of an error, when it has any. What has a fault already was not read, so what else is said of it
+// is about a value that nobody has given.
 func (f *faultList) merge(err error) {
-	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-		*f = append(*f, invalid.Faults...)
+	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
+	if !ok {
+		return
+	}
+	read := *f
+	for _, fault := range invalid.Faults {
+		if !slices.ContainsFunc(read, func(r knowledge.Fault) bool { return r.Pointer == fault.Pointer }) {
+			*f = append(*f, fault)
+		}
 	}
 }
 

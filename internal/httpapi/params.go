@@ -20,6 +20,7 @@ import (
 type querySet struct {
 	names  []string
 	fields map[string][]int
+	needed map[string]bool
 	least  map[string]int64 // of those that have a minimum, as the OpenAPI document says too
 	most   map[string]int   // of those that have a greatest length in characters
 }
@@ -30,14 +31,16 @@ type querySet struct {
 func mayBeEmpty(name string) bool { return name == "after" || name == "cursor" }
 
 func newQuerySet(t reflect.Type, of *knowledge.Description) *querySet {
-	s := &querySet{fields: map[string][]int{}, least: map[string]int64{}, most: map[string]int{}}
+	s := &querySet{
+		fields: map[string][]int{}, needed: map[string]bool{}, least: map[string]int64{}, most: map[string]int{},
+	}
 	for _, f := range reflect.VisibleFields(t) {
 		name := f.Tag.Get("query")
 		if _, ok := filterOf(of, f); name == "" || !ok {
 			continue
 		}
 		s.names = append(s.names, name)
-		s.fields[name] = f.Index
+		s.fields[name], s.needed[name] = f.Index, f.Tag.Get("required") == "true"
 		if least, err := strconv.ParseInt(f.Tag.Get("minimum"), 10, 64); err == nil {
 			s.least[name] = least
 		}
@@ -98,6 +101,9 @@ func (s *querySet) full(raw string, v reflect.Value) (faultList, error) {
 
 // textFault says what is wrong with a value of a parameter, whatever its type is, or returns "".
 func (s *querySet) textFault(name, text string) string {
+	if text == "" && s.needed[name] {
+		return "is empty: give it a value"
+	}
 	if text == "" && !mayBeEmpty(name) {
 		return "is empty: give it a value, or leave it out"
 	}

@@ -452,6 +452,20 @@ func TestRepeatedWrites(t *testing.T) {
 			ask:    propose, status: 201, want: `{"proposal_id":"` + batchUUID + `","version":1}`,
 		},
 		{
+			name: "a proposal that names a category which is not there",
+			ask: post("/api/v1/proposals", `{"title":"Lost","ops":[
+				{"verb":"patch","kind":"rule","id":"SEC-001","patch":{"category":"nope"}}]}`),
+			status: 422,
+			want:   `{"errors":[{"pointer":"/ops/0/patch/category","detail":"~no category \"nope\": create it first"}]}`,
+		},
+		{
+			name:   "an approval of what has moved on",
+			before: []ask{propose, patch(rulePath, `{"title":"Edited"}`)},
+			ask: as(knowledge.RoleMaintainer,
+				post("/api/v1/proposals/"+batchUUID+"/reviews", `{"verdict":"approve"}`)),
+			status: 409, want: `{"code":"conflict","kind":"rule","id":"SEC-001","detail":"~propose it anew"}`,
+		},
+		{
 			name: "a review of ops that are no longer so", before: []ask{propose},
 			ask: post("/api/v1/proposals/"+batchUUID+"/reviews",
 				`{"verdict":"comment","comment":"I have read it.","ops_digest":"0123456789abcdef"}`),
@@ -1010,6 +1024,10 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 		{
 			name: "no search words", ask: get("/api/v1/search"), status: 400,
 			want: `{"errors":[{"pointer":"/q","detail":"*"}]}`,
+		},
+		{
+			name: "empty search words", ask: get("/api/v1/search?q="), status: 400,
+			want: `{"errors":[{"pointer":"/q","detail":"is empty: give it a value"}]}`,
 		},
 		{
 			name: "a search for violations", ask: get("/api/v1/search?q=x&kind=violation&limit=1000"), status: 400,

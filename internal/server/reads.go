@@ -65,7 +65,7 @@ func (r *reads) note(_ context.Context, from access.Read) {
 	defer r.mu.Unlock()
 	if r.visits(&e) {
 		first := e
-		first.Kind, first.Action, first.Key, first.Question, first.Count = store.AuditSignedIn, "enter", "", "", 0
+		first.Kind, first.Action, first.Key, first.Question, first.Count = store.AuditSignedIn, "enter", "", "", 1
 		r.add(first)
 	}
 	if from.Action != access.Wrote {

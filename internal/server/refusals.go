@@ -54,8 +54,7 @@ func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	now := time.Now()
 	entry := store.AuditEntry{
 		At: knowledge.At(now), Kind: store.AuditRefused, Action: strings.ToLower(from.Method), Key: keyText(from.Key),
-		Reason:    from.Reason,
-		RequestID: from.RequestID, Peer: from.Peer, Door: from.Door,
+		Count: 1, Reason: from.Reason, RequestID: from.RequestID, Peer: from.Peer, Door: from.Door,
 	}
 	if from.Caller != nil {
 		entry.Actor = from.Caller.ID

@@ -40,7 +40,7 @@ type AuditEntry struct {
 	Action    string         `json:"action" doc:"What was asked for: the verb of a write, what was read (get, list, search, history, changes, guidance, check, skills, follow, conflicts, audit, archive), a method of the store, authenticate, or request for a call that the HTTP API refused by itself" example:"put"`
 	Key       string         `json:"key" doc:"The document, or the kind of a list; or empty" example:"rule/SEC-001"`
 	Question  string         `json:"question" doc:"What a list, a search or guidance was asked for" example:"q=injection"`
-	Count     int64          `json:"count" doc:"Documents handed out, or calls that were only counted" example:"1"`
+	Count     int64          `json:"count" doc:"Documents handed out; else how many calls it tells of, 1 for most" example:"1"`
 	Reason    string         `json:"reason" doc:"Why it was refused"`
 	RequestID string         `json:"request_id" doc:"The request's id, to find it in the log"`
 	Peer      string         `json:"peer" doc:"The remote address; empty if unknown" example:"192.0.2.7"`

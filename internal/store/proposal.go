@@ -32,6 +32,22 @@ func ProposalOf(ctx context.Context, s Reader, id string) (*knowledge.Proposal, 
 	return p, rec, nil
 }
 
+// NewestFirst returns proposals with the newest first. A store orders them by the second, which is not enough for those
+// that a person makes one after the other.
+func NewestFirst(list []*knowledge.Record) ([]*knowledge.Record, error) {
+	at := make(map[*knowledge.Record]knowledge.Time, len(list))
+	for _, rec := range list {
+		d, err := rec.Document()
+		if err != nil {
+			return nil, err
+		}
+		at[rec] = d.Stamps().CreatedAt
+	}
+	return slices.SortedStableFunc(slices.Values(list), func(a, b *knowledge.Record) int {
+		return at[b].Compare(at[a].Time)
+	}), nil
+}
+
 // FillVersions sets the current version in each op of a proposal that names none.
 func FillVersions(ctx context.Context, s Reader, p *knowledge.Proposal) error {
 	for i := range p.Ops {

@@ -33,6 +33,31 @@ func CheckProposed(
 	return nil
 }
 
+// CheckBases returns a [*ConflictError] when an op of a proposal was made for another version than is there, or with
+// another text than is there by its ETag.
+func CheckBases(
+	ctx context.Context, get func(context.Context, knowledge.Key) (*knowledge.Record, error), p *knowledge.Proposal,
+) error {
+	for i := range p.Ops {
+		op, err := p.Ops[i].Op()
+		if err != nil {
+			return err
+		}
+		rec, err := get(ctx, op.Key)
+		switch none := errors.Is(err, ErrNotFound); {
+		case none && (op.IfVersion == knowledge.NoVersion || op.Verb == knowledge.VerbRestore): // from the archive
+			continue
+		case none:
+			return &ConflictError{Key: op.Key, Op: i, Want: op.IfVersion}
+		case err != nil:
+			return err
+		case rec.Version != op.IfVersion || rec.Pending != (knowledge.BatchID{}):
+			return &ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: rec.Version, GotBatch: rec.Pending}
+		}
+	}
+	return CheckProposed(ctx, get, p)
+}
+
 // otherText reports whether a record has the version that a proposed op was made for, with another text than its writer
 // saw.
 func otherText(o *knowledge.ProposedOp, rec *knowledge.Record) bool {
