@@ -43,9 +43,15 @@ func newReader(t *testing.T) *reader {
 		t.Fatal(err)
 	}
 	ops := []knowledge.Op{put(&knowledge.Category{ID: "security", Name: "Security", IsActive: true}), put(rule)}
+	if _, err := s.Apply(t.Context(), knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "tester",
+		Ops: ops,
+	}); err != nil {
+		t.Fatal(err)
+	}
 	for i, state := range []string{knowledge.ProposalOpen, knowledge.ProposalWithdrawn, knowledge.ProposalOpen} {
 		id := fmt.Sprintf("01890a5d-ac96-774b-bcce-b3020990000%d", i)
-		ops = append(ops, put(&knowledge.Proposal{
+		one := put(&knowledge.Proposal{
 			ProposalID: id, Title: fmt.Sprintf("%s number %d", state, i), State: state, IsActive: true,
 			Why: "It was asked about.\nTwice.",
 			Ops: []knowledge.ProposedOp{{
@@ -54,13 +60,13 @@ func newReader(t *testing.T) *reader {
 					"rule_id": "NEW-1", "category": "security", "title": "New", "description": "One.\n\nTwo.",
 				},
 			}},
-		}))
-	}
-	if _, err := s.Apply(t.Context(), knowledge.Batch{
-		ID: knowledge.NewBatchID(), Actor: "tester",
-		Ops: ops,
-	}); err != nil {
-		t.Fatal(err)
+		})
+		// Each in a batch of its own: one is made after the other, within the same second.
+		if _, err := s.Apply(t.Context(), knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: "tester", Ops: []knowledge.Op{one},
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	authenticate := func(token string) (*access.Caller, error) {
 		if token != "good" {
@@ -212,7 +218,11 @@ func TestTheProposalsThatAreCountedAreThoseThatTheLinkShows(t *testing.T) {
 	if strings.Contains(open, "withdrawn number 1") {
 		t.Errorf("a withdrawn proposal is among the open ones:\n%s", open)
 	}
-	r.see(r.get("/read/proposals"), 200, "<h1>Proposals</h1>", "3 in all", "withdrawn number 1")
+	all := r.see(r.get("/read/proposals"), 200, "<h1>Proposals</h1>", "3 in all", "withdrawn number 1")
+	if strings.Index(all, "number 2") > strings.Index(all, "number 1") ||
+		strings.Index(all, "number 1") > strings.Index(all, "number 0") {
+		t.Errorf("the newest is not first:\n%s", all)
+	}
 	r.see(r.get("/read/proposals?status=nonsense"), 400)
 	r.see(r.get("/read/categories?status=open"), 400)
 	r.see(r.get("/read/proposals?status="), 200, "3 in all")
