@@ -35,7 +35,7 @@ func TestTheJudgeFindsSeededBugs(t *testing.T) {
 		{"none, in a failover", nil, 0, failsOver},
 		{"a batch is sent again under another id", primary(func(p failover.Primary) failover.Primary {
 			return &renaming{Primary: p}
-		}), staysApplied, outages},
+		}), staysApplied, hopeless},
 		{
 			"no version is compared", primary(func(p failover.Primary) failover.Primary { return &unchecking{p} }),
 			overwritesSeen, outages,
@@ -143,7 +143,7 @@ func (l *lab) fails(ways ...fault) {
 	})
 }
 
-// hopeless is outages of instances that never come back to normal.
+// hopeless is outages of instances that come back to normal late, or never.
 func hopeless(l *lab) {
 	l.patience = time.Second
 	outages(l)
