@@ -111,17 +111,18 @@ func openSeeds(ctx context.Context, path string) (*sqlite.Store, error) {
 	return s, nil
 }
 
-// openMirror opens the mirror. A damaged one is moved aside and rebuilt from the primary: the fault of a copy must not
-// block the start.
+// openMirror opens the mirror. A damaged one, or one of a newer program, is moved aside and rebuilt from the primary:
+// the fault of a copy must not block the start.
 func openMirror(ctx context.Context, path string, o sqlite.Options) (*sqlite.Store, error) {
 	s, err := sqlite.Open(ctx, path, o)
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
-		o.Log.ErrorContext(ctx, "mirror is damaged: it is moved aside and rebuilt", "error", u.Error())
+		o.Log.ErrorContext(ctx, "mirror is damaged, or of a newer program: it is moved aside and rebuilt", "error",
+			u.Error())
 		aside, err := sqlite.SetAside(path)
 		if err != nil {
 			return nil, errors.Join(u, err)
 		}
-		o.Log.WarnContext(ctx, "damaged mirror kept for a look", "path", aside)
+		o.Log.WarnContext(ctx, "mirror kept for a look", "path", aside)
 		return sqlite.Open(ctx, path, o)
 	}
 	return s, err
