@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -135,6 +136,82 @@ func TestABackupFromTheFutureIsTold(t *testing.T) {
 	s.do(exitOK, "restore", "--into", into+"2", "--to", future)
 	if said := s.do(exitOK, "expire"); !strings.Contains(said, "every backup is still kept") {
 		t.Errorf("expire says\n%s", said)
+	}
+}
+
+// TestABackupAfterTheClockWasSetBackIsTheNewest makes a backup half an hour before the newest, as its clock says.
+func TestABackupAfterTheClockWasSetBackIsTheNewest(t *testing.T) {
+	s := newShelf(t)
+	before := s.made(-30 * time.Minute)
+	said := s.do(exitOK, "run")
+	var list struct{ Backups []struct{ Name string } }
+	if err := json.Unmarshal([]byte(s.do(exitOK, "list", "--output", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Backups) != 2 || !strings.Contains(said, list.Backups[0].Name) || list.Backups[1].Name != before {
+		t.Errorf("the backups are %v; want first the one of which it said\n%s", list.Backups, said)
+	}
+}
+
+// TestAKilledExpiryLosesNoBackupThatIsKept kills an expiry of many backups with -9 in its middle. What it has left is
+// whole, and the next one removes the rest.
+func TestAKilledExpiryLosesNoBackupThatIsKept(t *testing.T) {
+	s := newShelf(t)
+	kept := s.made(25 * time.Hour)
+	text, err := os.ReadFile(filepath.Join(s.back, kept+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := false
+	for try := 0; try < 10 && !killed; try++ {
+		for i := range 400 {
+			at := time.Now().UTC().Add(-50*day - time.Duration(i)*time.Hour).Truncate(time.Millisecond)
+			name := at.Format("20060102T150405.000Z")
+			var m map[string]any
+			if err := json.Unmarshal(text, &m); err != nil {
+				t.Fatal(err)
+			}
+			m["name"], m["file"], m["at"] = name, name+".tar.zst", at.Format("2006-01-02T15:04:05.000000Z")
+			one, err := json.Marshal(m)
+			if err = errors.Join(err, os.WriteFile(filepath.Join(s.back, name+".json"), one, 0o600),
+				os.Link(filepath.Join(s.back, kept+".tar.zst"), filepath.Join(s.back, name+".tar.zst"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		killed = s.killExpiry()
+		s.do(exitOK, "list")
+		s.do(exitOK, "check")
+		s.do(exitOK, "expire")
+		if left, err := filepath.Glob(filepath.Join(s.back, "2*")); err != nil || len(left) != 2 ||
+			!strings.Contains(left[0], kept) {
+			t.Fatalf("after the next expiry there are %v, %v; want %s alone", left, err, kept)
+		}
+		s.do(exitOK, "check")
+	}
+	if !killed {
+		t.Error("no expiry was killed before its end")
+	}
+}
+
+// killExpiry kills an expiry once it has begun, and reports whether it had more to do.
+func (s *shelf) killExpiry() bool {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), "tenet", "backup", "expire", "--data-dir", s.dir, "--backup-dir", s.back)
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case <-ended:
+			return false
+		default:
+		}
+		if list, err := filepath.Glob(filepath.Join(s.back, "*.expired")); err == nil && len(list) > 0 {
+			_ = cmd.Process.Kill()
+			return (<-ended) != nil
+		}
 	}
 }
 
