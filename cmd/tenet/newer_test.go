@@ -65,7 +65,10 @@ func TestWhatANewerProgramHasWrittenIsLeftAlone(t *testing.T) {
 	dir := filledDirectory(t)
 	path, was := touch(dir, "tenet.db")
 	for _, args := range [][]string{
-		{"serve"}, {"list", "rules"}, {"migrate", "up"}, {"migrate", "down", "--yes"},
+		{"serve"},
+		{"list", "rules"},
+		{"migrate", "up"},
+		{"migrate", "down", "--yes"},
 		{"backup", "run", "--backup-dir", t.TempDir()},
 	} {
 		refused(dir, args...)
