@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"database/sql"
+	"database/sql" //nolint:depguard // somebody writes past the engine
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,9 +11,9 @@ import (
 	"tenet/internal/pgtest"
 )
 
-// TestWhatANewerProgramHasWrittenIsLeftAlone starts this program on a database, a journal, a book of jobs, a mirror and
-// a PostgreSQL of a newer one. Each is refused with what to do, and stays as it is; only the mirror, which is a copy, is
-// put aside.
+// TestWhatANewerProgramHasWrittenIsLeftAlone starts this program on a database, a journal, a book of jobs, a mirror
+// and a PostgreSQL of a newer one. Each is refused with what to do, and stays as it is; only the mirror, which is a
+// copy, is put aside.
 func TestWhatANewerProgramHasWrittenIsLeftAlone(t *testing.T) {
 	const newer = "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)"
 	url := pgtest.URL(t)

@@ -172,17 +172,6 @@ func (e *Embedded) Full(ctx context.Context, progress Progress) (c Copy, err err
 	return c, e.publish(work.dir, c)
 }
 
-// after returns the time of a copy that begins now. Where a clock was set back a little, the newest copy seems to be of
-// later: the next one is dated right behind it, so that it is the newest.
-func (e *Embedded) after(began time.Time) (knowledge.Time, error) {
-	at := knowledge.At(began)
-	list, _, err := e.read()
-	if dated, _ := byClock(list, began); len(dated) > 0 && !at.Truncate(time.Millisecond).After(dated[0].At.Time) {
-		at = knowledge.At(dated[0].At.Add(time.Millisecond))
-	}
-	return at, err
-}
-
 // Incremental implements [Engine].
 func (e *Embedded) Incremental(context.Context, Progress) (Copy, error) {
 	return Copy{}, fmt.Errorf("%w: every backup of an embedded database is whole; use --full", ErrNotSupported)

@@ -90,6 +90,17 @@ func byClock(list []Copy, now time.Time) (dated, ahead []Copy) {
 	return list[n:], list[:n]
 }
 
+// after returns the time of a copy that begins now. Where a clock was set back a little, the newest copy seems to be of
+// later: the next one is dated right behind it, so that it is the newest.
+func (e *Embedded) after(began time.Time) (knowledge.Time, error) {
+	at := knowledge.At(began)
+	list, _, err := e.read()
+	if dated, _ := byClock(list, began); len(dated) > 0 && !at.Truncate(time.Millisecond).After(dated[0].At.Time) {
+		at = knowledge.At(dated[0].At.Add(time.Millisecond))
+	}
+	return at, err
+}
+
 // Newest returns the newest copy of a list with the newest first, but for those that a wrong clock has dated ahead; the
 // first of these if there is no other.
 func Newest(list []Copy) Copy {
