@@ -229,13 +229,21 @@ Durations are written as ` + "`500ms`, `30s` or `5m`" + `. Secrets are never pri
 
 `)
 	b.WriteString(settingsText(a.shared))
+	var tables []string
+	commands := map[string][]string{} // by their table: those of backups have one
 	eachCommand(a, func(cmd *cobra.Command) {
 		list := a.settings[cmd]
 		if !slices.ContainsFunc(list, func(s *setting) bool { return s.By != settings.ByFlag }) {
 			return
 		}
-		fmt.Fprintf(&b, "\n## Of `%s`\n\n", cmd.CommandPath())
-		b.WriteString(settingsText(list))
+		table := settingsText(list)
+		if commands[table] == nil {
+			tables = append(tables, table)
+		}
+		commands[table] = append(commands[table], "`"+cmd.CommandPath()+"`")
 	})
+	for _, table := range tables {
+		fmt.Fprintf(&b, "\n## Of %s\n\n%s", strings.Join(commands[table], ", "), table)
+	}
 	return b.Bytes()
 }

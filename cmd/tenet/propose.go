@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -76,27 +74,13 @@ whatever the documents are. "tenet review" decides.`,
 			return err
 		}
 		ops = []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}
-		err = ofProposal(applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops}))
+		err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
 		if err == nil && s.DryRun == dryNone {
 			a.say("it waits for somebody else: `tenet review show %[1]s`, then `tenet review approve %[1]s` and "+
 				"`tenet review apply %[1]s`", id)
 		}
 		return err
 	})
-}
-
-// ofProposal names the faults of a proposal by the ops in it, and not by the op that writes it.
-func ofProposal(err error) error {
-	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
-	if !ok {
-		return err
-	}
-	out := &knowledge.InvalidError{Query: invalid.Query}
-	for _, f := range invalid.Faults {
-		f.Pointer = strings.TrimPrefix(f.Pointer, "/ops/0/document")
-		out.Faults = append(out.Faults, f)
-	}
-	return out
 }
 
 // proposedOps reads what is proposed.

@@ -130,9 +130,11 @@ func ofDocuments(ops []knowledge.Op, err error) error {
 			if !ok {
 				break
 			}
-			if within, err = p.ApplyOps(); err != nil {
+			all, err := p.ApplyOps()
+			if err != nil {
 				break
 			}
+			within = all[:len(all)-1] // the last one is the proposal itself
 		}
 	}
 	return out

@@ -416,27 +416,32 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 		p, true
 }
 
-// waiting returns the open proposal of an agent that has the same ops as p, nil for none: who sends the same again with
-// another batch means that one. A store that can't be asked now has none.
+// newestProposals is how many open proposals are looked through for one that says the same: who repeats a write does it
+// soon after, and a look at all of them would cost more with each that waits.
+const newestProposals = 100
+
+// waiting returns the open proposal of an agent that has the same ops as p, of the newest ones; nil for none. Who sends
+// the same again with another batch means that one. A store that can't be asked now has none.
 func (c call) waiting(ctx context.Context, p *knowledge.Proposal) *store.ProposedError {
-	var made *store.ProposedError
-	q := knowledge.Query{Kind: knowledge.KindProposal, Status: knowledge.ProposalOpen}
-	err := store.All(ctx, c.s.next, q, func(rec *knowledge.Record) error {
-		d, err := rec.Document()
-		if err != nil {
-			return err
-		}
-		is := proposalOf(d)
-		if is == nil || is.CreatedBy != c.caller.ID || is.OpsDigest != p.OpsDigest || is.ProposalID == p.ProposalID {
-			return nil
-		}
-		made = &store.ProposedError{Key: rec.Key}
-		made.Receipt.Records = []*knowledge.Record{rec}
-		made.Receipt.Batch, err = uuid.Parse(is.ProposalID) // an agent's write gives its id to its proposal
-		return err
+	page, err := c.s.next.List(ctx, knowledge.Query{
+		Kind: knowledge.KindProposal, Status: knowledge.ProposalOpen, Limit: newestProposals,
 	})
 	if err != nil {
-		return nil //nolint:nilerr // another proposal of the same does no harm, and a write that is lost does
+		return nil // another proposal of the same does no harm, and a write that is lost does
 	}
-	return made
+	for _, rec := range page.Records {
+		d, err := rec.Document()
+		is := proposalOf(d)
+		if err != nil || is == nil || is.CreatedBy != c.caller.ID || is.OpsDigest != p.OpsDigest ||
+			is.ProposalID == p.ProposalID {
+			continue
+		}
+		made := &store.ProposedError{Key: rec.Key}
+		made.Receipt.Records = []*knowledge.Record{rec}
+		// An agent's write gives its id to its proposal.
+		if made.Receipt.Batch, err = uuid.Parse(is.ProposalID); err == nil {
+			return made
+		}
+	}
+	return nil
 }
