@@ -165,6 +165,10 @@ func fleetNews(ctx context.Context, a *app, id string) error {
 	err = a.print(n, func(w io.Writer, sc screen) error {
 		r := &n.Standing
 		line := fmt.Sprintf("%s is %s", r.Repository, r.State)
+		if n := len(n.Changed); n > 0 && (r.State == store.FleetCurrent || r.State == store.FleetExempt) {
+			line = fmt.Sprintf("%s was %s when it was last looked at, and is behind by %s now", r.Repository, r.State,
+				plural(int64(n), "document", "documents"))
+		}
 		if why := whyFleet(r); why != "" {
 			line += ": " + why
 		}

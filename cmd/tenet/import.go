@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -198,6 +199,7 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 			if err := writeSums(a.out, screenOf(a.out, a.env), plan, done); err != nil {
 				return err
 			}
+			sayWhere(a, plan)
 		}
 	}
 	if n := invalidOf(plan); n > 0 {
@@ -208,6 +210,29 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 		return fmt.Errorf("%d refused: see above", refused)
 	}
 	return nil
+}
+
+// sayWhere says of how many documents, new ones from files of a repository, hold by path alone, that they do so
+// everywhere: they came from where they held for one repository.
+func sayWhere(a *app, plan *interchange.Plan) {
+	held := map[string]int64{}
+	for _, st := range plan.Steps() {
+		_, doc := st.Documents()
+		c := knowledge.CommonOf(doc)
+		if st.Outcome != interchange.Created || c == nil || !doc.Active() ||
+			!slices.Contains([]string{"always", "glob"}, c.Scope.Activation) {
+			continue
+		}
+		for _, tag := range c.Tags {
+			if strings.HasPrefix(tag, interchange.SourceTag("")) {
+				held[tag]++
+			}
+		}
+	}
+	for _, tag := range slices.Sorted(maps.Keys(held)) {
+		a.say("%s in every repository that names no packs: a pack that selects the tag %s keeps them to its own "+
+			"(docs/packs.md)", plural(held[tag], "document holds", "documents hold"), tag)
+	}
 }
 
 // invalidOf returns how many documents are taken although they have faults.

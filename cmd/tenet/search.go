@@ -92,7 +92,7 @@ func hitTable(hits *knowledge.Hits) *table {
 func missed(hits *knowledge.Hits) string {
 	var text string
 	if words := leftOut(hits, knowledge.WhyUnknown); words != "" {
-		text = ": no document has " + words
+		text = ": no active document has " + words
 	}
 	if len(hits.Reading.Suggestions) > 0 {
 		text += "; there is " + strings.Join(hits.Reading.Suggestions, ", ")
@@ -161,14 +161,14 @@ func foundOf(hits *knowledge.Hits) found {
 func writeHits(w io.Writer, s screen, hits *knowledge.Hits) error {
 	var b strings.Builder
 	for _, c := range hits.Reading.SearchedFor {
-		fmt.Fprintf(&b, "searched for %q, since no document has %q (--literal looks for that)\n", c.Used, c.Typed)
+		fmt.Fprintf(&b, "searched for %q, since no active document has %q (--literal looks for that)\n", c.Used, c.Typed)
 	}
 	for _, e := range hits.Reading.AlsoSearched {
 		fmt.Fprintf(&b, "for %q also searched for %s (--literal looks for that word alone)\n", e.Typed,
 			strings.Join(e.Used, ", "))
 	}
 	if words := leftOut(hits, knowledge.WhyUnknown); words != "" {
-		fmt.Fprintf(&b, "no document has %s\n", cell(words))
+		fmt.Fprintf(&b, "no active document has %s\n", cell(words))
 	}
 	for _, name := range hits.Reading.UnknownFields {
 		if strings.Contains(name, ":") {

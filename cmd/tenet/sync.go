@@ -117,6 +117,10 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 	if err != nil {
 		return err
 	}
+	if b != nil && len(b.Packs) == 0 && len(drift) > 0 {
+		a.say("no packs are named, so that every rule and practice is taken: `packs: [ID]` in %s says which; "+
+			"`tenet list packs` shows them", treeFile)
+	}
 	var notes syncNotes
 	notes.leftOut(s, p, strict)
 	notes.skills(s, p, strict)
@@ -138,10 +142,6 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 		a.say("everything is in sync: %s", plural(int64(len(p.Steps)), "file", "files"))
 	case write:
 		a.say("%s", writtenFiles(drift))
-		if b != nil && len(b.Packs) == 0 {
-			a.say("no packs are named, so that every rule and practice was taken: `packs: [ID]` in %s says which; "+
-				"`tenet list packs` shows them", treeFile)
-		}
 		if b != nil && len(w.config.Targets)+len(b.Targets) == 0 {
 			a.say("`targets: [%s]` in %s lets `tenet sync` alone keep them, and --check tell",
 				strings.Join(targetsOf(p),

@@ -64,6 +64,8 @@ signs of its id do, as far as no other one has them.`,
 		}
 		if s.Message == "" { // else the history has an update like any other
 			s.Message = "Take back batch " + undone.String()
+		} else {
+			s.Message += " (takes back batch " + undone.String() + ")"
 		}
 		if s.DryRun == dryClient {
 			_, err = withTimeout(ctx, a.Timeout,

@@ -123,6 +123,9 @@ func ofDocuments(ops []knowledge.Op, err error) error {
 			if f.Pointer = field; len(within) > 1 {
 				f.Pointer = op.Key.String() + field
 			}
+			if f.Detail == "unknown field" {
+				f.Detail += fmt.Sprintf(": `tenet explain %s` lists the fields of a %[1]s", op.Key.Kind)
+			}
 			if op.Verb == knowledge.VerbPatch && strings.HasSuffix(f.Detail, "a string: want an array") {
 				f.Detail += ", as in [\"one\",\"two\"]"
 			}

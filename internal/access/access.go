@@ -17,6 +17,7 @@ type Caller struct {
 	Name   string         // display name
 	Role   string         // one of [knowledge.Roles]: a set of rights, see [Caller.May]
 	Agent  bool           // a program that decides by itself: it has only some of its role's rights
+	Using  string         // the name that an agent gives itself in a call with a person's token; "" for none
 	Expiry knowledge.Time // when its token expires; zero for never
 	Local  bool           // it came in through the Unix socket or the command line of this machine
 	// Unsure is true if the caller's rights can't be looked up now. What any role allows is allowed; the rest is

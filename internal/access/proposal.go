@@ -376,7 +376,7 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 	}
 	p := &knowledge.Proposal{
 		ProposalID: b.ID.String(), IsActive: true,
-		Why: "Written by " + c.caller.ID + ", an agent, whose writes wait for a person.",
+		Why: "Written by " + c.caller.writer() + ", whose writes wait for a person.",
 	}
 	if b.Message != "" {
 		p.Why = b.Message + "\n\n" + p.Why
@@ -416,6 +416,14 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 		p, true
 }
 
+// writer says who writes, of an agent: by an account of its own, or with that of a person.
+func (c *Caller) writer() string {
+	if c.Using == "" {
+		return c.ID + ", an agent"
+	}
+	return "the agent " + c.Using + " for " + c.ID
+}
+
 // newestProposals is how many open proposals are looked through for one that says the same: who repeats a write does it
 // soon after, and a look at all of them would cost more with each that waits.
 const newestProposals = 100
@@ -427,7 +435,7 @@ func (c call) waiting(ctx context.Context, p *knowledge.Proposal) *store.Propose
 		Kind: knowledge.KindProposal, Status: knowledge.ProposalOpen, Limit: newestProposals,
 	})
 	if err != nil {
-		return nil // another proposal of the same does no harm, and a write that is lost does
+		return nil //nolint:nilerr // another proposal of the same does no harm, and a write that is lost does
 	}
 	for _, rec := range page.Records {
 		d, err := rec.Document()

@@ -84,3 +84,13 @@ func TestAnAgentWithoutANameIsOne(t *testing.T) {
 		t.Errorf("as a person: status %d: %s", r.status, r.body)
 	}
 }
+
+// TestAProposalNamesTheAgentThatACallNames writes with a person's token as an agent with a name.
+func TestAProposalNamesTheAgentThatACallNames(t *testing.T) {
+	n := newTenet(t, nil)
+	n.do(ask{method: http.MethodDelete, path: "/api/v1/rules/SEC-001"}.with("Tenet-Agent", "robo"))
+	const want = "Written by the agent robo for "
+	if r := n.do(ask{path: "/api/v1/proposals"}); !strings.Contains(string(r.body), want) {
+		t.Errorf("the proposals don't say %q: %s", want, r.body)
+	}
+}

@@ -141,6 +141,9 @@ func (c *call) wish() error {
 	return nil
 }
 
+// maxAgentName is how many bytes of the name an agent gives itself are kept; of a longer one none is.
+const maxAgentName = 100
+
 func (c *call) authenticate() error {
 	token, ok := bearer(c.r.Header["Authorization"])
 	if !ok {
@@ -156,6 +159,9 @@ func (c *call) authenticate() error {
 	if c.r.Header["Tenet-Agent"] != nil && !caller.Agent { // even where its name is a variable that is not set
 		less := *caller // shared by all calls
 		less.Agent = true
+		if name := c.r.Header.Get("Tenet-Agent"); knowledge.TextFault(name) == "" && len(name) <= maxAgentName {
+			less.Using = strings.TrimSpace(name)
+		}
 		caller = &less
 	}
 	c.request.Caller = caller
