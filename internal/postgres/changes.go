@@ -193,6 +193,12 @@ func scanPosition(r pgx.Rows) (knowledge.Position, error) {
 // snapshotTimeout bounds a snapshot, which reads all documents.
 const snapshotTimeout = 30 * time.Minute
 
+// patientSQL is for a transaction that feeds a sink. A sink writes to a disk, and may pause for longer than the reader
+// of a query ever does. The server must not take the pause for a dead client, nor for a forgotten transaction where it
+// has sent a table whole: a mirror on a slow disk would be begun again and again.
+const patientSQL = "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 60000; " +
+	"SET LOCAL idle_in_transaction_session_timeout = 60000"
+
 // Snapshot passes every document to sink, and the last versions of each from the log, all as of one position. It opens
 // its own connection: a slow sink would keep one of the pool for too long.
 func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) error {
@@ -211,9 +217,7 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 		IsoLevel:   pgx.RepeatableRead,
 		AccessMode: pgx.ReadOnly,
 	}, func(tx pgx.Tx) error {
-		// A sink writes to a disk, and may pause for longer than the reader of a query ever does. The server must not
-		// take the pause for a dead client.
-		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 60000"); err != nil {
+		if _, err := tx.Exec(own, patientSQL); err != nil {
 			return err
 		}
 		at, err := collect(own, tx, positionSQL, scanPosition)
