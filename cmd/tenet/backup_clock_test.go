@@ -197,22 +197,7 @@ func TestAKilledExpiryLosesNoBackupThatIsKept(t *testing.T) {
 func (s *shelf) killExpiry() bool {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), "tenet", "backup", "expire", "--data-dir", s.dir, "--backup-dir", s.back)
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for {
-		select {
-		case <-ended:
-			return false
-		default:
-		}
-		if list, err := filepath.Glob(filepath.Join(s.back, "*.expired")); err == nil && len(list) > 0 {
-			_ = cmd.Process.Kill()
-			return (<-ended) != nil
-		}
-	}
+	return killOnce(s.t, cmd, filepath.Join(s.back, "*.expired"))
 }
 
 // TestAFullBackupDiskMakesRoomForTheNext fills the disk of the backups. The run fails and leaves nothing, and what is

@@ -92,22 +92,31 @@ func (h *host) killAt(args []string, file string) bool {
 	h.t.Helper()
 	cmd := exec.CommandContext(h.t.Context(), "tenet", args...)
 	cmd.Env = h.env
+	scratch := filepath.Join(".scratch-*", file)
+	return killOnce(h.t, cmd, filepath.Join(h.value("BACKUPS"), scratch),
+		filepath.Join(filepath.Dir(h.value("BACKUPS")), scratch))
+}
+
+// killOnce starts a command and kills it with -9 once there is a file that one of some patterns matches. It reports
+// whether the command was killed before its end.
+func killOnce(t *testing.T, cmd *exec.Cmd, patterns ...string) bool {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for {
-		select {
-		case <-ended:
-			return false
-		case <-time.After(500 * time.Microsecond): // the next look
-		}
-		for _, place := range []string{h.value("BACKUPS"), filepath.Dir(h.value("BACKUPS"))} {
-			if list, err := filepath.Glob(filepath.Join(place, ".scratch-*", file)); err == nil && len(list) > 0 {
+		for _, pattern := range patterns {
+			if list, err := filepath.Glob(pattern); err == nil && len(list) > 0 {
 				_ = cmd.Process.Kill()
 				return (<-ended) != nil
 			}
+		}
+		select {
+		case <-ended:
+			return false
+		case <-time.After(200 * time.Microsecond): // the next look
 		}
 	}
 }
