@@ -61,6 +61,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 	a := newApp(in, out, errs, env)
 	a.environ = environ
 	a.root.SetArgs(args)
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		completeFlags(a)
+	}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		a.word = args[0]
 	}

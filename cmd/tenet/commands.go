@@ -13,6 +13,5 @@ func addCommands(a *app) {
 	} {
 		add(a)
 	}
-	completeFlags(a)
 	completeArguments(a)
 }

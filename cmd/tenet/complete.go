@@ -109,7 +109,8 @@ func texts[T ~string](words []T) []string {
 	return out
 }
 
-// completeFlags lets shells complete the values of flags: those that are fixed, and those that the server has.
+// completeFlags lets shells complete the values of flags: those that are fixed, and those that the server has. It is
+// called for a shell that asks, since cobra never forgets what is registered, nor with it all commands.
 func completeFlags(a *app) {
 	add := func(cmd *cobra.Command, flags *pflag.FlagSet, list []*setting) {
 		for _, s := range list {

@@ -204,7 +204,8 @@ func read(t *testing.T, path string) string {
 }
 
 // TestAHostileCallerSlowsNobody runs what a holder of a contributor's token, and strangers, may try beside a polite
-// caller, and holds the polite one's answers and the process's memory within bounds.
+// caller, and holds the polite one's answers and the process's memory within bounds. How long the polite one waits,
+// [TestSoakBesideHostileCallers] bounds.
 func TestAHostileCallerSlowsNobody(t *testing.T) {
 	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "", "--requests-each", "16", "--quota",
 		"contributor=30,64", "--cache-hot", "16", "--cache-warm", "0")
@@ -295,9 +296,6 @@ func TestAHostileCallerSlowsNobody(t *testing.T) {
 		took[calls*99/100], seen, grown>>20)
 	if seen[http.StatusTooManyRequests] == 0 || seen[http.StatusCreated] > 60 {
 		t.Errorf("the loop of writes was answered with %v, want a quota's worth of 201 and then 429", seen)
-	}
-	if p99 := took[calls*99/100]; p99 > 2*time.Second {
-		t.Errorf("the polite caller's p99 is %s beside a hostile one", p99)
 	}
 	if grown > 256<<20 {
 		t.Errorf("memory grew by %d MiB", grown>>20)

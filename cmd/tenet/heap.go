@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/metrics"
+	"sync"
 )
 
 // heapRoom is about what the Go heap may grow by before anything of it is collected. A server whose documents fill a
@@ -14,12 +15,15 @@ const heapRoom = 64 << 20
 // percentage by which the heap grows would need no ballast, but nobody learns of a collection in time: while much comes
 // to live at once, a percentage that was right for little has let the heap grow far beyond what it should.
 type ballast struct {
-	size  uint64
+	size uint64
+	live []metrics.Sample
+
+	mu    sync.Mutex // guards the fields below
 	block []byte
-	live  []metrics.Sample
+	ended bool
 }
 
-// keepHeapRoom lets a small heap grow by about room between two collections.
+// keepHeapRoom lets a small heap grow by about room between two collections, until end.
 func keepHeapRoom(room uint64) *ballast {
 	b := &ballast{size: room / 2, live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
 	b.block = make([]byte, b.size)
@@ -33,16 +37,29 @@ func (b *ballast) watch() { runtime.AddCleanup(&struct{ _ [64]byte }{}, (*ballas
 // adapt is called after each collection.
 func (b *ballast) adapt() {
 	metrics.Read(b.live)
-	b.fit(b.live[0].Value.Uint64())
-	b.watch()
+	if b.fit(b.live[0].Value.Uint64()) {
+		b.watch()
+	}
 }
 
-// fit drops the block when what lives beside it is as much, and takes one again when that has become little.
-func (b *ballast) fit(live uint64) {
+// end drops the block for good.
+func (b *ballast) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.block, b.ended = nil, true
+}
+
+// fit drops the block when what lives beside it is as much, and takes one again when that has become little. It returns
+// false after the end.
+func (b *ballast) fit(live uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch {
+	case b.ended:
 	case b.block != nil && live > 2*b.size:
 		b.block = nil
 	case b.block == nil && live < b.size/2:
 		b.block = make([]byte, b.size)
 	}
+	return !b.ended
 }

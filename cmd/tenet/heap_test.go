@@ -43,6 +43,7 @@ func TestASmallHeapHasRoomToGrowAndALargeOneNoMoreThanUsual(t *testing.T) {
 
 func TestTheBallastHearsOfCollections(t *testing.T) {
 	b := keepHeapRoom(8 << 10)
+	defer b.end()
 	block := weak.Make(&b.block[0])
 	for block.Value() != nil { // much more than that lives, so it must go
 		runtime.GC()

@@ -79,7 +79,7 @@ func serve(ctx context.Context, a *app, s *serveSettings) error {
 	if s.AccessLog {
 		o.AccessLog = observe.NewLogger(lines, logFormat(a, s), slog.LevelInfo)
 	}
-	fitMemory(ctx, a, s, &o)
+	defer fitMemory(ctx, a, s, &o)()
 	srv, err := server.Open(ctx, o)
 	if err != nil {
 		return err
@@ -116,26 +116,29 @@ func checkBackupSettings(a *app, s *serveSettings) error {
 }
 
 // fitMemory sizes the caches by the memory that there is, and keeps the Go heap within what that leaves; a limit that
-// somebody has set in the environment stands.
-func fitMemory(ctx context.Context, a *app, s *serveSettings, o *server.Options) {
+// somebody has set in the environment stands. The returned function ends that.
+func fitMemory(ctx context.Context, a *app, s *serveSettings, o *server.Options) (end func()) {
 	sizes := cache.Budget(cache.ReadMemory(os.DirFS("/")), s.CacheHot.bytes(), s.CacheWarm.bytes())
 	o.CacheHot, o.CacheWarm = sizes.Hot, sizes.Warm
 	if sizes.Warning != "" {
 		o.Log.LogAttrs(ctx, slog.LevelWarn, "little memory", slog.String("reason", sizes.Warning))
 	}
-	limit := sizes.Limit
+	limit, before := sizes.Limit, debug.SetMemoryLimit(-1)
 	if _, set := a.env("GOMEMLIMIT"); set {
-		limit = debug.SetMemoryLimit(-1)
+		limit = before
 	} else {
 		debug.SetMemoryLimit(limit)
 	}
+	end = func() { debug.SetMemoryLimit(before) }
 	if _, set := a.env("GOGC"); !set {
-		keepHeapRoom(uint64(min(heapRoom, limit/4))) //nolint:gosec // a limit is above nothing
+		room := keepHeapRoom(uint64(min(heapRoom, limit/4))) //nolint:gosec // a limit is above nothing
+		end = func() { debug.SetMemoryLimit(before); room.end() }
 	}
 	const mb = 1 << 20
 	o.Log.LogAttrs(ctx, slog.LevelInfo, "memory", slog.Int64("cache_hot_mb", sizes.Hot/mb),
 		slog.Int64("cache_warm_mb", sizes.Warm/mb),
 		slog.Int64("heap_limit_mb", limit/mb), slog.Int64("needs_mb", sizes.Needs/mb))
+	return end
 }
 
 // greeting is what a person who starts a server wants to know first. The token is for their eyes: where the output goes
@@ -145,7 +148,7 @@ func greeting(f server.Facts, terminal bool) string {
 	fmt.Fprintf(&b, "tenet %s listens on %s\n", f.Version, f.URL)
 	fmt.Fprintf(&b, "  open   %s/\n", f.URL)
 	if f.Metrics != "" {
-		fmt.Fprintf(&b, "  measures %s\n", f.Metrics)
+		fmt.Fprintf(&b, "  metrics %s\n", f.Metrics)
 	}
 	fmt.Fprintf(&b, "  mode   %s\n", f.Mode)
 	fmt.Fprintf(&b, "  data   %s\n", f.DataDir)

@@ -89,7 +89,7 @@ func errorOf(p *api.Problem, status int) error {
 		return invalid(p)
 	case "unavailable":
 		if value(p.Oldest) > 0 {
-			return &store.GoneError{Oldest: *p.Oldest, Copy: true}
+			return &store.GoneError{Oldest: *p.Oldest, Mirror: true}
 		}
 	}
 	tooMany := status == http.StatusTooManyRequests

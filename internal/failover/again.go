@@ -23,7 +23,7 @@ type past struct {
 	o       *Options
 	life    *life
 	up      *upstream
-	copy    *localCopy
+	mirror  *mirror
 	acks    *acks
 	journal Journal
 }
@@ -37,7 +37,7 @@ func (h *past) takenHere(ctx context.Context, b *knowledge.Batch, lenient bool) 
 	if rec, taken, err := h.acks.receipt(b); taken || err != nil {
 		return rec, taken, err
 	}
-	if !h.copy.complete() {
+	if !h.mirror.complete() {
 		return knowledge.Receipt{}, false, nil
 	}
 	rec, taken, err := h.mirrored(ctx, b)
@@ -61,7 +61,7 @@ func (h *past) inConflict(ctx context.Context, b *knowledge.Batch, conflict erro
 	defer cancel()
 	changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
 	if rec, taken, err := logged(b, changes, err); taken || err != nil {
-		raise(&h.copy.floor, rec.Seq) // the mirror may lack what the caller is told
+		raise(&h.mirror.floor, rec.Seq) // the mirror may lack what the caller is told
 		return rec, err
 	}
 	return knowledge.Receipt{}, conflict
@@ -88,7 +88,7 @@ func (h *past) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt
 
 // mirrored returns a batch's first answer if the mirror's log has the batch.
 func (h *past) mirrored(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
-	changes, err := h.copy.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
+	changes, err := h.mirror.file.Changes(ctx, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
 	return logged(b, changes, err)
 }
 
@@ -108,7 +108,7 @@ func logged(b *knowledge.Batch, changes []knowledge.Change, err error) (knowledg
 // whose first attempt was cut off by a crash must not be told that the write was refused. An id made after this process
 // started is new.
 func (h *past) mayBeDone(id knowledge.BatchID, err error) bool {
-	if !errors.Is(err, store.ErrConflict) || h.copy.wasLevel.Load() {
+	if !errors.Is(err, store.ErrConflict) || h.mirror.wasLevel.Load() {
 		return false
 	}
 	return id.Version() != 7 || !time.Unix(id.Time().UnixTime()).After(h.life.began)

@@ -48,3 +48,14 @@ func TestSlowWritesAreReplayed(t *testing.T) {
 		}
 	}
 }
+
+// A primary that is too slow for many batches at once gets them one at a time, so that the replay ends.
+func TestAPrimaryThatIsTooSlowForManyAtOnceIsReplayedTo(t *testing.T) {
+	c := newScene(t, func(o *failover.Options) { o.Wait(failover.Waits{ReadTimeout: 10 * time.Second}) })
+	c.primary.set(stalls)
+	for i := range 12 {
+		c.write(knowledge.Put(rule(fmt.Sprintf("R-%d", i)), 0))
+	}
+	c.primary.set(crowded)
+	waitMode(t, c.s, knowledge.ModeNormal)
+}

@@ -203,7 +203,7 @@ func (s *site) open(t testing.TB, address, dir, journals string) *instance {
 	var opened *postgres.Store
 	o := failover.Options{
 		Connect: func(ctx context.Context) (failover.Primary, error) {
-			po := postgres.Options{URL: address, AllowUnverifiedTLS: true}
+			po := postgres.Options{URL: address, MaxConns: 4, AllowUnverifiedTLS: true}
 			if s.database != nil {
 				s.database(&po)
 			}

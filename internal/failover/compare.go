@@ -29,7 +29,7 @@ type comparison struct {
 
 // Begin implements [store.Sink].
 func (c *comparison) Begin(at knowledge.Position) error {
-	c.at, c.from = at, min(at.Seq, knowledge.Seq(c.x.copy.applied.Load()))
+	c.at, c.from = at, min(at.Seq, knowledge.Seq(c.x.mirror.applied.Load()))
 	return nil
 }
 
@@ -77,7 +77,7 @@ func (c *comparison) rest() error {
 // peek returns the mirror's next document, nil after the last.
 func (c *comparison) peek() (*knowledge.Record, error) {
 	if len(c.page) == 0 {
-		page, err := c.x.copy.mirror.Documents(c.ctx, c.last, comparePage)
+		page, err := c.x.mirror.file.Documents(c.ctx, c.last, comparePage)
 		if err != nil || len(page) == 0 {
 			return nil, onDisk(err)
 		}
@@ -130,14 +130,14 @@ type outcome struct {
 // A comparer compares the mirror with the primary, beside the keeper.
 type comparer struct {
 	o      *Options
-	copy   *localCopy
+	mirror *mirror
 	counts *counts
 }
 
 // compare compares the mirror with the primary.
 func (x *comparer) compare(ctx context.Context, p Primary, asked bool) outcome {
 	o := outcome{of: x.counts.resyncs.Load(), asked: asked}
-	if err := x.copy.mirror.Check(ctx); err != nil {
+	if err := x.mirror.file.Check(ctx); err != nil {
 		o.why = err.Error()
 		return o
 	}

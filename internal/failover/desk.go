@@ -22,7 +22,7 @@ type desk struct {
 	o       *Options
 	board   *board
 	modes   *modes
-	copy    *localCopy
+	mirror  *mirror
 	reader  *reader
 	writer  *writer
 	journal Journal
@@ -76,10 +76,10 @@ func decisionOf(id knowledge.BatchID) knowledge.BatchID { return uuid.NewSHA1(id
 // done returns the changes of a decision that any instance has carried out, and notes the decision in the journal.
 func (d *desk) done(ctx context.Context, p *store.Parked) ([]knowledge.Change, error) {
 	id := decisionOf(p.Entry.Batch.ID)
-	if !d.copy.complete() {
+	if !d.mirror.complete() {
 		return nil, nil
 	}
-	changes, err := d.copy.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: id, Limit: knowledge.MaxChanges})
+	changes, err := d.mirror.file.Changes(ctx, knowledge.ChangeQuery{Batch: id, Limit: knowledge.MaxChanges})
 	if err != nil || len(changes) == 0 {
 		return nil, nil //nolint:nilerr // if the log can't be read, the primary's ledger finds a second decision
 	}
@@ -298,9 +298,9 @@ func (d *desk) batch(ctx context.Context, id knowledge.BatchID) (knowledge.Batch
 	if noted && (out.State == knowledge.BatchParked || out.State == knowledge.BatchResolved) {
 		return knowledge.BatchStatus{ID: id, State: out.State, Detail: out.Why}, nil
 	}
-	if noted && d.copy.complete() {
+	if noted && d.mirror.complete() {
 		// The feed may bring a batch before its replay returns, and its documents then already show as applied.
-		changes, err := d.copy.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: id, Limit: knowledge.MaxChanges})
+		changes, err := d.mirror.file.Changes(ctx, knowledge.ChangeQuery{Batch: id, Limit: knowledge.MaxChanges})
 		if err == nil && len(changes) > 0 {
 			return knowledge.BatchStatus{ID: id, State: knowledge.BatchApplied, Seq: changes[len(changes)-1].Seq}, nil
 		}

@@ -19,7 +19,7 @@ type Store struct {
 	board    *board
 	counts   *counts
 	modes    *modes
-	copy     *localCopy
+	mirror   *mirror
 	queue    *queue
 	reader   *reader
 	writer   *writer
@@ -40,9 +40,9 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	switch {
 	case err == nil:
 		s.modes.begin()
-		s.copy.applied.Store(int64(pos.Seq))
+		s.mirror.applied.Store(int64(pos.Seq))
 		if !pos.At.IsZero() {
-			s.copy.asOf.Store(&pos.At.Time)
+			s.mirror.asOf.Store(&pos.At.Time)
 		}
 	case !isNotFound(err):
 		return nil, fmt.Errorf("read the mirror's position: %w", err)
@@ -64,34 +64,34 @@ func assemble(o *Options) *Store {
 	life, board, counts, acks := &life{began: time.Now()}, newBoard(o), &counts{}, newAcks()
 	modes := newModes(o, board, counts)
 	up := newUpstream(o, life, modes)
-	copied := &localCopy{o: o, life: life, board: board, modes: modes, counts: counts}
-	copied.mirror = watched{o.Mirror, copied.failed}
+	local := &mirror{o: o, life: life, board: board, modes: modes, counts: counts}
+	local.file = watched{o.Mirror, local.failed}
 	waits := newWaitlist(o.Journal)
-	ground := &ground{copy: copied, waits: waits, journal: o.Journal}
-	past := &past{o: o, life: life, up: up, copy: copied, acks: acks, journal: o.Journal}
+	ground := &ground{mirror: local, waits: waits, journal: o.Journal}
+	past := &past{o: o, life: life, up: up, mirror: local, acks: acks, journal: o.Journal}
 	queue := &queue{
-		o: o, board: board, modes: modes, counts: counts, copy: copied, waits: waits, ground: ground, past: past,
+		o: o, board: board, modes: modes, counts: counts, mirror: local, waits: waits, ground: ground, past: past,
 		journal:  o.Journal,
 		restored: make(chan struct{}),
 	}
-	reader := &reader{o: o, life: life, counts: counts, up: up, copy: copied, waits: waits}
+	reader := &reader{o: o, life: life, counts: counts, up: up, mirror: local, waits: waits}
 	writer := &writer{
-		life: life, board: board, modes: modes, up: up, copy: copied, waits: waits, acks: acks, ground: ground,
+		life: life, board: board, modes: modes, up: up, mirror: local, waits: waits, acks: acks, ground: ground,
 		past: past, queue: queue,
 	}
 	return &Store{
-		o: o, life: life, board: board, counts: counts, modes: modes, copy: copied, queue: queue, reader: reader,
+		o: o, life: life, board: board, counts: counts, modes: modes, mirror: local, queue: queue, reader: reader,
 		writer: writer,
 		replayer: &replayer{
-			o: o, board: board, modes: modes, counts: counts, up: up, copy: copied, waits: waits, acks: acks,
+			o: o, board: board, modes: modes, counts: counts, up: up, mirror: local, waits: waits, acks: acks,
 			queue: queue, journal: o.Journal,
 		},
-		desk: &desk{o: o, board: board, modes: modes, copy: copied, reader: reader, writer: writer, journal: o.Journal},
+		desk: &desk{o: o, board: board, modes: modes, mirror: local, reader: reader, writer: writer, journal: o.Journal},
 		keeper: &keeper{
-			o: o, board: board, modes: modes, counts: counts, up: up, copy: copied, waits: waits, acks: acks,
+			o: o, board: board, modes: modes, counts: counts, up: up, mirror: local, waits: waits, acks: acks,
 			queue: queue, journal: o.Journal,
-			salvage:  &salvage{o: o, counts: counts, up: up, copy: copied, acks: acks, journal: o.Journal},
-			comparer: &comparer{o: o, copy: copied, counts: counts},
+			salvage:  &salvage{o: o, counts: counts, up: up, mirror: local, acks: acks, journal: o.Journal},
+			comparer: &comparer{o: o, mirror: local, counts: counts},
 		},
 	}
 }
@@ -118,7 +118,9 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 }
 
 // Wait implements [store.Store]: it returns when the mirror has followed the primary beyond a seq.
-func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error { return s.copy.wait(ctx, after) }
+func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
+	return s.mirror.wait(ctx, after)
+}
 
 // Apply implements [store.Store]. The receipt says Queued when the batch is in the journal and not yet at the primary.
 func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
@@ -127,13 +129,13 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 
 // Seq returns a seq that covers every answer given so far: a caller that asks another instance for at least this seq
 // does not go back in time.
-func (s *Store) Seq() knowledge.Seq { return s.copy.seq() }
+func (s *Store) Seq() knowledge.Seq { return s.mirror.seq() }
 
 // Level returns the mode, and the time at which the answers were last known to be current.
 func (s *Store) Level() knowledge.Level {
 	level := knowledge.Level{Mode: s.modes.mode(), Lacking: s.reader.waits.lacking()}
 	now := s.o.wall()
-	if asOf := s.copy.asOf.Load(); asOf != nil {
+	if asOf := s.mirror.asOf.Load(); asOf != nil {
 		// The wall clock may have been set since, but the elapsed time still holds. The position's time comes from the
 		// primary's clock: never report a time in the future.
 		level.AsOf = knowledge.At(now.Add(-max(0, time.Since(*asOf))))
@@ -153,7 +155,7 @@ func (s *Store) Ready() error {
 			RetryAfter: 5 * time.Second,
 		}
 	case knowledge.ModeDegraded, knowledge.ModeDiverged:
-		if s.copy.damaged() {
+		if s.mirror.damaged() {
 			return &store.UnavailableError{
 				Reason: "the primary can't be reached, and the mirror on this instance is damaged; it is " +
 					"rebuilt as soon as the primary answers",
@@ -239,7 +241,7 @@ func (s *Store) Close() error {
 
 // Mirrored returns the feed of the changes that the mirror has applied. A read of this store that begins after the feed
 // has brought a change sees that change: this is the feed for a cache to follow.
-func (s *Store) Mirrored() store.Feed { return mirrored{s.copy} }
+func (s *Store) Mirrored() store.Feed { return mirrored{s.mirror} }
 
 // Status returns the instance's current status.
 func (s *Store) Status(ctx context.Context) (Status, error) {
@@ -253,13 +255,13 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 			Depth: depth.Entries, Bytes: depth.Bytes, Limit: depth.Limit, Queued: s.counts.queued.Load(),
 			Replayed: s.counts.replayed.Load(), Parked: depth.Parked,
 		},
-		Floor: knowledge.Seq(s.copy.floor.Load()), Passed: s.counts.passed.Load(), FellBack: s.counts.fellBack.Load(),
+		Floor: knowledge.Seq(s.mirror.floor.Load()), Passed: s.counts.passed.Load(), FellBack: s.counts.fellBack.Load(),
 	}
 	if !depth.Oldest.IsZero() {
 		st.Journal.Oldest = max(0, s.o.wall().Sub(depth.Oldest.Time).Seconds())
 	}
 	s.modes.tell(&st)
-	s.copy.tell(&st.Mirror)
+	s.mirror.tell(&st.Mirror)
 	s.replayer.tell(&st.Journal)
 	return st, nil
 }

@@ -31,7 +31,7 @@ func TestFaultsOfDisks(t *testing.T) {
 			heal:   func(*cluster) { free() },
 		},
 		{
-			name: "the disk of the log is full, which ends the server",
+			name: "the disk of the log is full, which ends the server", soak: true,
 			site: func(t *testing.T) *site {
 				t.Helper()
 				disk = pgtest.SmallDisk(t, 64<<20)

@@ -39,7 +39,7 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			heal: heal,
 		},
 		{
-			name: "statements take too long",
+			name: "statements take too long", soak: true,
 			site: func(t *testing.T) *site {
 				t.Helper()
 				s := newSite(t, server)
@@ -54,7 +54,7 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			heal: func(c *cluster) { pgtest.Exec(c.t, c.site.url, "DROP TRIGGER a_dawdle ON rules") },
 		},
 		{
-			name: "deadlocks", unfelt: true,
+			name: "deadlocks", unfelt: true, soak: true,
 			inject: func(c *cluster) { end = c.deadlock() },
 			heal: func(c *cluster) {
 				pgtest.Await(c.t, "a deadlock", func() bool {
@@ -91,7 +91,7 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			heal: func(c *cluster) { pgtest.Exec(c.t, c.site.url, grants) },
 		},
 		{
-			name: "login refused", refuses: true,
+			name: "login refused", refuses: true, soak: true,
 			inject: func(c *cluster) {
 				pgtest.Exec(c.t, c.site.url, "ALTER ROLE limited NOLOGIN")
 				pgtest.Exec(c.t, c.site.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename "+

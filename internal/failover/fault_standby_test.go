@@ -74,7 +74,7 @@ func TestFailoverOfPostgreSQL(t *testing.T) {
 			},
 		},
 		{
-			name: "an older backup is restored",
+			name: "an older backup is restored", soak: true,
 			site: func(t *testing.T) *site {
 				p = &pair{old: pgtest.Start(t, pgtest.Options{})}
 				s := newSite(t, p.old)

@@ -124,7 +124,7 @@ func TestFaultsOfPostgreSQL(t *testing.T) {
 			heal: func(*cluster) { server.Continue() }, lasts: 4 * time.Second,
 		},
 		{
-			name: "one backend killed", inject: func(*cluster) { server.KillBackend() },
+			name: "one backend killed", soak: true, inject: func(*cluster) { server.KillBackend() },
 			heal: func(*cluster) { server.WaitReady() }, lasts: time.Millisecond,
 		},
 		{

@@ -27,6 +27,7 @@ const (
 	slow             // answers reads, later than the mirror would
 	stalls           // answers reads, and no write in time
 	keepsOut         // answers reads, and lets nobody write: the rights are wrong
+	crowded          // answers reads, and takes a write in time only when there is no other beside it
 )
 
 // faulty is a primary that fails on demand. Its store is a real engine.
@@ -37,6 +38,7 @@ type faulty struct {
 	late      atomic.Pointer[store.Store] // still takes the batches; nil for nothing
 	asked     atomic.Int64                // calls so far
 	written   atomic.Int64                // of them, batches
+	underway  atomic.Int64                // batches that have no answer yet
 	onApply   func()                      // called within each batch; nil for nothing
 	hold      chan struct{}               // a snapshot waits until it is closed; nil for not
 	system    string
@@ -72,7 +74,7 @@ func (f *faulty) fail(ctx context.Context) error {
 		return &store.UnavailableError{Reason: "relation does not exist", Halt: true, NotDone: true}
 	case slow:
 		<-time.After(20 * time.Millisecond)
-	case healthy, losesReply, readonly, keepsOut, stalls:
+	case healthy, losesReply, readonly, keepsOut, stalls, crowded:
 	}
 	return nil
 }
@@ -117,7 +119,13 @@ func (f *faulty) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 		return knowledge.Receipt{}, err
 	}
 	f.written.Add(1)
-	if fault(f.fault.Load()) == stalls {
+	beside := f.underway.Add(1) > 1
+	defer f.underway.Add(-1)
+	if fault(f.fault.Load()) == crowded {
+		<-time.After(20 * time.Millisecond)
+		beside = beside || f.underway.Load() > 1
+	}
+	if now := fault(f.fault.Load()); now == stalls || now == crowded && beside {
 		<-ctx.Done()
 		return knowledge.Receipt{}, &store.UnavailableError{Reason: "timeout", Err: ctx.Err()}
 	}

@@ -13,7 +13,7 @@ import (
 // A ground works out which versions a batch is made on top of, and the documents it leaves on this instance until the
 // primary has decided.
 type ground struct {
-	copy    *localCopy
+	mirror  *mirror
 	waits   *waitlist
 	journal Journal
 }
@@ -114,7 +114,7 @@ func baseOf(op *knowledge.Op, current *knowledge.Record) store.Base {
 // whether a waiting batch left it (Pending): the feed may already have brought that batch, with another's version on
 // top.
 func (g *ground) standing(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	if !g.copy.complete() || g.waits.hides(key) {
+	if !g.mirror.complete() || g.waits.hides(key) {
 		if r, waits := g.waits.journalled(ctx, key); waits {
 			return r, nil
 		}
@@ -124,7 +124,7 @@ func (g *ground) standing(ctx context.Context, key knowledge.Key) (*knowledge.Re
 
 // mirrored is the [reading] of a mirror, also of a new one that does not answer yet.
 func (g *ground) mirrored(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	r, err := g.copy.mirror.Get(ctx, key)
+	r, err := g.mirror.file.Get(ctx, key)
 	if isNotFound(err) {
 		return nil, nil // there is none
 	}
@@ -179,7 +179,7 @@ func (g *ground) leftBy(ctx context.Context, op *knowledge.Op, current *knowledg
 	if err != nil && !isNotFound(err) {
 		return false, err
 	}
-	changes, err := g.copy.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: op.IfBatch, Key: op.Key, Limit: 1})
+	changes, err := g.mirror.file.Changes(ctx, knowledge.ChangeQuery{Batch: op.IfBatch, Key: op.Key, Limit: 1})
 	return err == nil && len(changes) > 0 && changes[0].Version == current.Version, err
 }
 

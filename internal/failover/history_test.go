@@ -26,7 +26,7 @@ type call struct {
 	life         int // of its instance's process: what was read of others may be forgotten with it
 	began, ended time.Time
 	err          error
-	hurt         bool // the instance's copy was damaged: without the primary it can't answer reads, nor in time
+	hurt         bool // the instance's mirror was damaged: without the primary it can't answer reads, nor in time
 	// One of these.
 	read  *read
 	list  *list
@@ -120,7 +120,7 @@ func (h *history) readsIn(from, to time.Time) []time.Duration {
 	return all
 }
 
-// anyRead reports whether a call is one that the copy may answer.
+// anyRead reports whether a call is one that the mirror may answer.
 func (c *call) anyRead() bool { return c.list != nil || c.read != nil && !c.read.fresh }
 
 // An ending is how it came out.
@@ -135,6 +135,6 @@ type ending struct {
 // A stand is how one instance stands in the end.
 type stand struct {
 	level bool // in normal mode, with an empty journal
-	equal bool // its copy was compared with the primary, and is the same
+	equal bool // its mirror was compared with the primary, and is the same
 	text  string
 }

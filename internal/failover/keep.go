@@ -24,7 +24,7 @@ type keeper struct {
 	modes    *modes
 	counts   *counts
 	up       *upstream
-	copy     *localCopy
+	mirror   *mirror
 	waits    *waitlist
 	acks     *acks
 	queue    *queue
@@ -96,15 +96,15 @@ func (k *keeper) step(ctx context.Context) {
 // layHidden lays the batches over the mirror that it could not take, once every Soon, also while the primary is down: a
 // full disk may have room again.
 func (k *keeper) layHidden(ctx context.Context) {
-	if !k.waits.hidden.Load() || time.Since(k.laid) < k.o.soon || !k.copy.complete() {
+	if !k.waits.hidden.Load() || time.Since(k.laid) < k.o.soon || !k.mirror.complete() {
 		return
 	}
 	k.laid = time.Now()
 	if err := k.queue.layHidden(ctx); err != nil {
-		k.copy.failed(ctx, err)
+		k.mirror.failed(ctx, err)
 		return
 	}
-	k.copy.well()
+	k.mirror.well()
 	k.board.invalidate(nil)
 	k.o.Log.InfoContext(ctx, "mirror shows the waiting writes again")
 }
@@ -141,7 +141,7 @@ func (k *keeper) probe(ctx context.Context) bool {
 // failed handles a mirror error. Errors that go on lead to a rebuild, but not to one after another: each reads the
 // whole primary, and a full disk stays full.
 func (k *keeper) failed(ctx context.Context, err error) {
-	k.copy.failed(ctx, err)
+	k.mirror.failed(ctx, err)
 	k.failures++
 	k.verified = false // the primary may have been replaced by another
 	k.o.Log.ErrorContext(ctx, "mirror failed to follow the primary", "error", err.Error(), "failures", k.failures)
@@ -167,7 +167,7 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !k.copy.complete() {
+	if !k.mirror.complete() {
 		k.arrived()
 		return false, k.rebuild(ctx, p, "there is no mirror yet", noMirror)
 	}
@@ -211,15 +211,15 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 			return false, onDisk(err)
 		}
 		if len(changes) < knowledge.DefaultChanges-1 { // the page reached the end of the log as of asked
-			k.copy.asOf.Store(&asked)
+			k.mirror.asOf.Store(&asked)
 		}
 		return false, nil
 	}
-	k.copy.asOf.Store(&asked)
-	k.copy.wasLevel.Store(true)
+	k.mirror.asOf.Store(&asked)
+	k.mirror.wasLevel.Store(true)
 	k.acks.levelled(asked)
 	k.levelled()
-	k.copy.well()
+	k.mirror.well()
 	return true, k.upkeep(ctx, p)
 }
 
@@ -227,14 +227,14 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 // if there is some. It does not wait until the mirror is level: with many writers that may take long, and until then
 // an outage would find a mirror that can't answer.
 func (k *keeper) mend(ctx context.Context, p Primary) (rebuilt bool, err error) {
-	if !k.copy.suspect.Load() || time.Since(k.built) <= k.o.Recovery {
+	if !k.mirror.suspect.Load() || time.Since(k.built) <= k.o.Recovery {
 		return false, nil
 	}
 	k.built = time.Now()
-	if err := k.copy.mirror.Check(ctx); err != nil && ctx.Err() == nil {
+	if err := k.mirror.file.Check(ctx); err != nil && ctx.Err() == nil {
 		return true, k.rebuild(ctx, p, err.Error(), behind)
 	}
-	k.copy.trusted()
+	k.mirror.trusted()
 	k.check.Store(true) // what such a check does not see, a comparison does
 	return false, ctx.Err()
 }
@@ -242,7 +242,7 @@ func (k *keeper) mend(ctx context.Context, p Primary) (rebuilt bool, err error) 
 // next reads the changes after the mirror's last one. It asks for the last one too: a primary that lacks it, or has
 // another in its place, has been replaced by one with another history, even if that looks level or behind.
 func (k *keeper) next(ctx context.Context, p Primary) ([]knowledge.Change, error) {
-	at := knowledge.Seq(k.copy.applied.Load())
+	at := knowledge.Seq(k.mirror.applied.Load())
 	short, cancel := context.WithTimeout(ctx, k.o.readTimeout)
 	defer cancel()
 	changes, err := p.Changes(short, knowledge.ChangeQuery{After: max(at-1, 0)})
@@ -261,7 +261,7 @@ const outcomesKept = 30 * 24 * time.Hour
 
 // upkeep maintains the local files from time to time.
 func (k *keeper) upkeep(ctx context.Context, p Primary) error {
-	if err := k.copy.mirror.Present(); err != nil {
+	if err := k.mirror.file.Present(); err != nil {
 		k.built = time.Now()
 		return k.rebuild(ctx, p, err.Error(), behind)
 	}
@@ -303,14 +303,14 @@ func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 // replicate applies changes to the mirror and wakes its followers.
 func (k *keeper) replicate(ctx context.Context, changes []knowledge.Change) error {
 	last := &changes[len(changes)-1]
-	raise(&k.copy.coming, last.Seq)
-	if err := k.copy.mirror.Replicate(ctx, changes); err != nil {
+	raise(&k.mirror.coming, last.Seq)
+	if err := k.mirror.file.Replicate(ctx, changes); err != nil {
 		return err
 	}
-	k.copy.well()
+	k.mirror.well()
 	k.acks.followed(changes)
 	k.chain = last.Chain
-	k.copy.applied.Store(int64(last.Seq))
+	k.mirror.applied.Store(int64(last.Seq))
 	k.board.post(mirrorFollowed)
 	return nil
 }
@@ -340,7 +340,7 @@ func (k *keeper) rest(ctx context.Context) {
 		}
 	}()
 	if p := k.up.current(); p != nil {
-		if err := p.Wait(short, knowledge.Seq(k.copy.applied.Load())); err != nil && short.Err() == nil {
+		if err := p.Wait(short, knowledge.Seq(k.mirror.applied.Load())); err != nil && short.Err() == nil {
 			store.Pause(short, k.o.pollFloor) // the primary's notifications fail; poll instead
 		}
 	}
@@ -370,13 +370,13 @@ func (k *keeper) await(ctx context.Context, most time.Duration) {
 
 // verify compares the histories of mirror and primary, and rebuilds the mirror if they have parted.
 func (k *keeper) verify(ctx context.Context, p Primary) error {
-	ours, err := k.copy.mirror.Position(ctx)
+	ours, err := k.mirror.file.Position(ctx)
 	if err != nil {
 		return onDisk(fmt.Errorf("read the mirror's position: %w", err))
 	}
 	k.chain = ours.Chain
-	k.copy.applied.Store(int64(ours.Seq)) // the mirror may have applied changes and then returned an error
-	promised := k.copy.promised()
+	k.mirror.applied.Store(int64(ours.Seq)) // the mirror may have applied changes and then returned an error
+	promised := k.mirror.promised()
 	short, cancel := context.WithTimeout(ctx, k.o.readTimeout)
 	defer cancel()
 	theirs, err := p.Position(short)
@@ -389,7 +389,7 @@ func (k *keeper) verify(ctx context.Context, p Primary) error {
 	if err := k.compareLogs(ctx, p, &theirs, &ours); err != nil {
 		return err
 	}
-	k.copy.renounce(promised, theirs.Seq)
+	k.mirror.renounce(promised, theirs.Seq)
 	return k.identify(ctx, &theirs)
 }
 
@@ -417,9 +417,9 @@ func (k *keeper) compareLogs(ctx context.Context, p Primary, theirs, ours *knowl
 
 // identify notes the primary's cluster and timeline, so that the mirror never follows an earlier timeline by itself.
 func (k *keeper) identify(ctx context.Context, theirs *knowledge.Position) error {
-	now, err := k.copy.mirror.Position(ctx) // the mirror may have been rebuilt
+	now, err := k.mirror.file.Position(ctx) // the mirror may have been rebuilt
 	if err == nil && theirs.System != "" && (now.System != theirs.System || now.Timeline < theirs.Timeline) {
-		err = k.copy.mirror.SetIdentity(ctx, theirs.System, theirs.Timeline)
+		err = k.mirror.file.SetIdentity(ctx, theirs.System, theirs.Timeline)
 	}
 	if err != nil {
 		return onDisk(fmt.Errorf("note the cluster that the mirror follows: %w", err))
@@ -463,7 +463,7 @@ func (k *keeper) compared(ctx context.Context, p Primary, o *outcome) error {
 		return nil
 	}
 	if !o.At.IsZero() {
-		k.copy.compared(o.Comparison)
+		k.mirror.compared(o.Comparison)
 	}
 	if o.why != "" {
 		if o.asked && o.At.IsZero() {
@@ -471,7 +471,7 @@ func (k *keeper) compared(ctx context.Context, p Primary, o *outcome) error {
 		}
 		return k.rebuild(ctx, p, o.why, behind)
 	}
-	k.copy.well()
+	k.mirror.well()
 	k.o.Log.InfoContext(ctx, "mirror equals the primary", "seq", int64(o.Seq), "documents", o.Documents)
 	return nil
 }

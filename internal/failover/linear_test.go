@@ -17,7 +17,7 @@ import (
 func TestWritesAndReadsAsOfNowAreLinearizableOverInstances(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, pgtest.Start(t, pgtest.Options{}))
-	// A wait that ends is answered by the copy as it is; on a busy machine that would be no fault.
+	// A wait that ends is answered by the mirror as it is; on a busy machine that would be no fault.
 	s.outage = func(o *failover.Options) { o.Wait(failover.Waits{ReadWait: time.Minute}) }
 	c := newCluster(t, s, 3)
 	one := shared(0)

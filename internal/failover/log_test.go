@@ -40,7 +40,7 @@ func TestTheMirrorsPartOfTheLogIsNotItsBeginning(t *testing.T) {
 	waitMode(t, s, knowledge.ModeDegraded)
 	_, err := all()
 	e, ok := errors.AsType[*store.GoneError](err)
-	if !ok || !e.Copy || e.Oldest != n+1 || errors.Is(err, store.ErrGone) || !errors.Is(err, store.ErrUnavailable) {
+	if !ok || !e.Mirror || e.Oldest != n+1 || errors.Is(err, store.ErrGone) || !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("without the primary: %v, want unavailable, with %d as the oldest that the mirror has", err, n+1)
 	}
 	if seq, err := store.Tail(t.Context(), s); seq != n || err != nil {

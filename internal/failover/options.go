@@ -22,8 +22,8 @@ type Options struct {
 	// Seed answers reads while there is neither primary nor mirror.
 	Seed store.Reader
 
-	// CopyMaxLag is how old the mirror may be while the primary answers; beyond it the primary answers reads.
-	CopyMaxLag time.Duration `name:"mirror-max-lag" default:"10s" least:"1" doc:"How old the mirror may be while PostgreSQL answers; then PostgreSQL answers reads"`
+	// MirrorMaxLag is how old the mirror may be while the primary answers; beyond it the primary answers reads.
+	MirrorMaxLag time.Duration `name:"mirror-max-lag" default:"10s" least:"1" doc:"How old the mirror may be while PostgreSQL answers; then PostgreSQL answers reads"`
 	// FreshReads makes every read ask for a current answer.
 	FreshReads bool `name:"reads" words:"mirror,fresh" default:"mirror" doc:"What a read without a wish gets beside PostgreSQL: mirror answers as of the mirror, milliseconds old; fresh asks PostgreSQL for its newest change first"`
 	// Failures counts the consecutive infrastructure failures that open the breaker.

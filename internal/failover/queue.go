@@ -19,7 +19,7 @@ type queue struct {
 	board    *board
 	modes    *modes
 	counts   *counts
-	copy     *localCopy
+	mirror   *mirror
 	waits    *waitlist
 	ground   *ground
 	past     *past
@@ -45,7 +45,7 @@ func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (k
 	if rec, taken, err := q.past.takenHere(ctx, &b, unknown); taken || err != nil {
 		return rec, err
 	}
-	if !unknown && !q.copy.complete() {
+	if !unknown && !q.mirror.complete() {
 		return knowledge.Receipt{}, cold()
 	}
 	sum, err := b.Fingerprint()
@@ -79,7 +79,7 @@ func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (k
 	}
 	if err := q.lay(context.WithoutCancel(ctx), &e); err != nil {
 		q.waits.hide(b.ID)
-		q.copy.failed(ctx, err)
+		q.mirror.failed(ctx, err)
 		q.o.Log.ErrorContext(ctx, "mirror failed to show a journalled write; it is safe in the journal",
 			"batch", b.ID.String(), "error", err.Error())
 	}
@@ -128,10 +128,10 @@ func (q *queue) queueable(b *knowledge.Batch, unknown bool) error {
 
 // lay lays a journalled batch over the mirror, for the readers of this instance.
 func (q *queue) lay(ctx context.Context, e *store.Entry) error {
-	if len(e.Left) == 0 || !q.copy.complete() {
+	if len(e.Left) == 0 || !q.mirror.complete() {
 		return nil
 	}
-	return q.copy.mirror.Overlay(ctx, *e)
+	return q.mirror.file.Overlay(ctx, *e)
 }
 
 // layAll lays the waiting batches over a rebuilt mirror, unless they were carried over from the old one, and makes the
@@ -139,8 +139,8 @@ func (q *queue) lay(ctx context.Context, e *store.Entry) error {
 // new writes get their turn between pages; over a mirror that answers already they would be laid below older batches,
 // so they wait.
 func (q *queue) layAll(ctx context.Context) error {
-	first := !q.copy.complete()
-	q.copy.laying.Store(first)
+	first := !q.mirror.complete()
+	q.mirror.laying.Store(first)
 	q.turns.gate.Lock()
 	defer q.turns.gate.Unlock()
 	err := q.layJournal(ctx, func() {
@@ -153,7 +153,7 @@ func (q *queue) layAll(ctx context.Context) error {
 		return err
 	}
 	q.modes.handle(input{kind: mirrorComplete})
-	q.copy.laying.Store(false)
+	q.mirror.laying.Store(false)
 	return nil
 }
 
@@ -166,20 +166,20 @@ func (q *queue) finish(ctx context.Context, e *store.Entry, applied []store.Left
 	q.turns.gate.RLock()
 	defer q.turns.gate.RUnlock()
 	// what it says of its documents is not what was laid over the mirror, perhaps by another run
-	if e.Damaged && q.copy.complete() {
-		if lies, err := q.copy.mirror.Overlaid(ctx); err == nil {
+	if e.Damaged && q.mirror.complete() {
+		if lies, err := q.mirror.file.Overlaid(ctx); err == nil {
 			keys = append(keys, lies[e.Batch.ID]...)
 		}
 	}
-	if q.copy.complete() || q.copy.laying.Load() {
-		if err := q.copy.mirror.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
-			raise(&q.copy.floor, q.copy.seq())
-			q.copy.failed(ctx, err)
+	if q.mirror.complete() || q.mirror.laying.Load() {
+		if err := q.mirror.file.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
+			raise(&q.mirror.floor, q.mirror.seq())
+			q.mirror.failed(ctx, err)
 			q.o.Log.ErrorContext(ctx, "mirror failed to remove a batch's overlay; the keeper will remove it",
 				"batch", e.Batch.ID.String(), "error", err.Error())
 		}
 	} else {
-		raise(&q.copy.floor, q.copy.seq())
+		raise(&q.mirror.floor, q.mirror.seq())
 	}
 	if q.waits.remove(e.Batch.ID, keys) == 0 {
 		q.board.post(lookWanted)

@@ -18,7 +18,7 @@ type reader struct {
 	life   *life
 	counts *counts
 	up     *upstream
-	copy   *localCopy
+	mirror *mirror
 	waits  *waitlist
 }
 
@@ -103,7 +103,7 @@ func (rd *reader) awaitReplay(ctx context.Context, kept func() bool, mirror erro
 	t := time.NewTimer(long)
 	defer t.Stop()
 	for {
-		rung := rd.copy.board.next(batchFinished)
+		rung := rd.mirror.board.next(batchFinished)
 		if !kept() {
 			return nil
 		}
@@ -125,17 +125,17 @@ func (rd *reader) awaitReplay(ctx context.Context, kept func() bool, mirror erro
 // and nil if it need not or can't. Missing the wish in time is an error only if the wish is required.
 func (rd *reader) reach(ctx context.Context) (Primary, error) {
 	p, wish := rd.up.reachable(), store.WishOf(ctx)
-	if !rd.copy.complete() {
+	if !rd.mirror.complete() {
 		if p == nil && wish.Required {
 			return nil, cold()
 		}
 		return p, nil
 	}
-	if p != nil && (knowledge.Seq(rd.copy.floor.Load()) > rd.copy.followedTo() || rd.copy.lag() > rd.o.CopyMaxLag) {
+	if p != nil && (knowledge.Seq(rd.mirror.floor.Load()) > rd.mirror.followedTo() || rd.mirror.lag() > rd.o.MirrorMaxLag) {
 		return p, nil
 	}
 	fresh := wish.Fresh || wish.Required || rd.o.FreshReads
-	if !fresh && wish.MinSeq <= rd.copy.followedTo() {
+	if !fresh && wish.MinSeq <= rd.mirror.followedTo() {
 		return nil, nil
 	}
 	err := unreached(nil)
@@ -164,7 +164,7 @@ func (rd *reader) catchUp(ctx context.Context, p Primary, least knowledge.Seq, f
 	if fresh {
 		least = newest
 	}
-	return rd.copy.await(short, min(least, newest))
+	return rd.mirror.await(short, min(least, newest))
 }
 
 // pass lets the primary answer a read, and raises the floor to the newest seq that the answer may show.
@@ -182,7 +182,7 @@ func pass[T any](
 	if failed != nil {
 		return v, inTime(ctx, failed)
 	}
-	raise(&rd.copy.floor, seq)
+	raise(&rd.mirror.floor, seq)
 	return v, err
 }
 
@@ -215,10 +215,10 @@ func (rd *reader) get(ctx context.Context, key knowledge.Key) (*knowledge.Record
 
 // mirrorGet reads the mirror. If the mirror fails, the journal answers for a document that waits.
 func (rd *reader) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	r, err := rd.copy.get(ctx, key)
+	r, err := rd.mirror.get(ctx, key)
 	// A damaged mirror may answer from SQLite's page cache and still lack the waiting batches.
 	if errors.Is(err, store.ErrUnavailable) ||
-		(r == nil || r.Pending == knowledge.BatchID{}) && (rd.copy.suspect.Load() || rd.waits.hides(key)) {
+		(r == nil || r.Pending == knowledge.BatchID{}) && (rd.mirror.suspect.Load() || rd.waits.hides(key)) {
 		if r, waits := rd.waits.journalled(ctx, key); waits {
 			return r, nil
 		}
@@ -232,7 +232,7 @@ func listing[T any](rd *reader, mirror func(context.Context) (*T, error),
 ) *question[*T] {
 	return &question[*T]{
 		mirror: mirror, primary: primary,
-		kept:  func() bool { return rd.copy.complete() && rd.waits.any() },
+		kept:  func() bool { return rd.mirror.complete() && rd.waits.any() },
 		shows: func(*T) bool { return false },
 	}
 }
@@ -240,14 +240,14 @@ func listing[T any](rd *reader, mirror func(context.Context) (*T, error),
 // list implements [store.Reader].
 func (rd *reader) list(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	return answer(ctx, rd, listing(rd,
-		func(ctx context.Context) (*knowledge.Page, error) { return rd.copy.list(ctx, q) },
+		func(ctx context.Context) (*knowledge.Page, error) { return rd.mirror.list(ctx, q) },
 		func(ctx context.Context, p Primary) (*knowledge.Page, error) { return p.List(ctx, q) }))
 }
 
 // search implements [store.Reader].
 func (rd *reader) search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	return answer(ctx, rd, listing(rd,
-		func(ctx context.Context) (*knowledge.Hits, error) { return rd.copy.search(ctx, q) },
+		func(ctx context.Context) (*knowledge.Hits, error) { return rd.mirror.search(ctx, q) },
 		func(ctx context.Context, p Primary) (*knowledge.Hits, error) { return p.Search(ctx, q) }))
 }
 
@@ -260,13 +260,13 @@ func (rd *reader) changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowl
 	}
 	rd.awaitForeseen(ctx)
 	changes, err := answer(ctx, rd, &question[[]knowledge.Change]{
-		mirror:  func(ctx context.Context) ([]knowledge.Change, error) { return rd.copy.changes(ctx, &q, nil) },
+		mirror:  func(ctx context.Context) ([]knowledge.Change, error) { return rd.mirror.changes(ctx, &q, nil) },
 		primary: func(ctx context.Context, p Primary) ([]knowledge.Change, error) { return p.Changes(ctx, q) },
 		kept:    func() bool { return false },
 	})
 	part, begins := store.PartialOf(ctx), (*store.GoneError)(nil)
-	if part != nil && errors.As(err, &begins) && begins.Copy && q.Filtered() {
-		return rd.copy.changes(ctx, &q, part)
+	if part != nil && errors.As(err, &begins) && begins.Mirror && q.Filtered() {
+		return rd.mirror.changes(ctx, &q, part)
 	}
 	return changes, err
 }
@@ -274,13 +274,13 @@ func (rd *reader) changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowl
 // awaitForeseen waits until the feed has brought the writes acknowledged here: the mirror's documents show them
 // already, but its log does not.
 func (rd *reader) awaitForeseen(ctx context.Context) {
-	least := knowledge.Seq(rd.copy.foreseen.Load())
-	if rd.copy.followedTo() >= least || rd.up.reachable() == nil {
+	least := knowledge.Seq(rd.mirror.foreseen.Load())
+	if rd.mirror.followedTo() >= least || rd.up.reachable() == nil {
 		return
 	}
 	short, cancel := context.WithTimeout(ctx, rd.o.readWait)
 	defer cancel()
-	if rd.copy.await(short, least) != nil {
-		raise(&rd.copy.floor, least) // so that the primary answers
+	if rd.mirror.await(short, least) != nil {
+		raise(&rd.mirror.floor, least) // so that the primary answers
 	}
 }

@@ -30,7 +30,7 @@ func (c *scene) wants(ctx context.Context, version int64, from knowledge.Source)
 	}
 }
 
-// knowing is an instance whose copy has version 1 of rule R, as its primary has.
+// knowing is an instance whose mirror has version 1 of rule R, as its primary has.
 func knowing(t *testing.T, change ...func(*failover.Options)) *scene {
 	t.Helper()
 	c := newScene(t, change...)
@@ -39,7 +39,7 @@ func knowing(t *testing.T, change ...func(*failover.Options)) *scene {
 	return c
 }
 
-// blindfolded is knowing, with a copy that from now on hears of no change and takes no write.
+// blindfolded is knowing, with a mirror that from now on hears of no change and takes no write.
 func blindfolded(t *testing.T, change ...func(*failover.Options)) (*scene, *gated) {
 	t.Helper()
 	g := &gated{}
@@ -49,7 +49,7 @@ func blindfolded(t *testing.T, change ...func(*failover.Options)) (*scene, *gate
 	return c, g
 }
 
-// behindByOne is an instance whose copy has version 1 of rule R, while the primary has version 2.
+// behindByOne is an instance whose mirror has version 1 of rule R, while the primary has version 2.
 func behindByOne(t *testing.T, change ...func(*failover.Options)) (*scene, *gated) {
 	t.Helper()
 	g := &gated{}
@@ -229,7 +229,7 @@ func TestAReadThatThePrimaryLetsHangIsUnavailable(t *testing.T) {
 		o.Failures = 1000
 		o.Wait(failover.Waits{ReadTimeout: 100 * time.Millisecond})
 	})
-	c.write(knowledge.Put(rule("R"), 0)) // the copy lacks it, so that the primary is asked
+	c.write(knowledge.Put(rule("R"), 0)) // the mirror lacks it, so that the primary is asked
 	c.primary.set(hangs)
 	_, err := c.s.Get(required(t.Context()), ruleKey("R"))
 	if no, ok := errors.AsType[*store.UnavailableError](err); !ok || no.RetryAfter == 0 {
@@ -246,7 +246,7 @@ func TestAReadThatThePrimaryLetsHangIsUnavailable(t *testing.T) {
 }
 
 func TestACopyThatDoesNotFollowIsPassedOver(t *testing.T) {
-	c, g := behindByOne(t, func(o *failover.Options) { o.CopyMaxLag = 50 * time.Millisecond })
+	c, g := behindByOne(t, func(o *failover.Options) { o.MirrorMaxLag = 50 * time.Millisecond })
 	waitFor(t, "the primary answers a read", func() bool {
 		r, err := c.s.Get(t.Context(), ruleKey("R"))
 		return err == nil && r.Version == 2 && r.Source == knowledge.SourcePrimary
@@ -255,7 +255,7 @@ func TestACopyThatDoesNotFollowIsPassedOver(t *testing.T) {
 		t.Errorf("what was shown is up to change %d, want 3", c.s.Seq())
 	}
 	g.shut.Store(false)
-	waitFor(t, "the copy answers again", func() bool {
+	waitFor(t, "the mirror answers again", func() bool {
 		r, err := c.s.Get(t.Context(), ruleKey("R"))
 		if err != nil || r.Version != 2 {
 			t.Fatalf("a read went back in time: %s (%v)", versionOf(r), err)
@@ -271,9 +271,9 @@ func TestAPartOfTheLogDoesNotLookWhole(t *testing.T) {
 		c.past(knowledge.Put(rule("R"), 0))
 	}
 	c.end()
-	c.dir = t.TempDir() // a copy made from now on has but the last versions
+	c.dir = t.TempDir() // a mirror made from now on has but the last versions
 	c.open(few)
-	waitFor(t, "there is a copy", func() bool { return c.status().Mirror.Ready })
+	waitFor(t, "there is a mirror", func() bool { return c.status().Mirror.Ready })
 	history := knowledge.ChangeQuery{Key: ruleKey("R"), Newest: true}
 	if list, err := c.s.Changes(t.Context(), history); err != nil || len(list) != 4 {
 		t.Errorf("the history has %d versions (%v), want all 4", len(list), err)
@@ -298,7 +298,7 @@ func TestAPartOfTheLogDoesNotLookWhole(t *testing.T) {
 	}
 	if list, err := c.s.Changes(t.Context(), knowledge.ChangeQuery{Key: ruleKey("R"), Version: 4}); err != nil ||
 		len(list) != 1 {
-		t.Errorf("a version that the copy has: %d, %v", len(list), err)
+		t.Errorf("a version that the mirror has: %d, %v", len(list), err)
 	}
 }
 

@@ -20,8 +20,8 @@ const keptShare = 0.8
 func (k *keeper) rebuild(ctx context.Context, p Primary, why string, because reason) error {
 	began := time.Now()
 	k.counts.resyncs.Add(1)
-	k.copy.setBuilding(why)
-	defer k.copy.setBuilding("")
+	k.mirror.setBuilding(why)
+	defer k.mirror.setBuilding("")
 	k.o.Log.WarnContext(ctx, "mirror is being built", "why", why)
 	if k.o.Replica != nil && because != parted {
 		tee, err := k.buildFromReplica(ctx, p, why, because)
@@ -51,7 +51,7 @@ func (k *keeper) rebuild(ctx context.Context, p Primary, why string, because rea
 // guarded returns a sink that refuses the snapshot of a primary that only a person may accept, if nobody has.
 func (k *keeper) guarded(ctx context.Context, sink store.Sink) store.Sink {
 	watch := guard{Sink: sink}
-	if ours, err := k.copy.mirror.Position(ctx); err == nil && !k.accept.Load() {
+	if ours, err := k.mirror.file.Position(ctx); err == nil && !k.accept.Load() {
 		watch.ours = &ours
 	}
 	return watch
@@ -68,14 +68,14 @@ func (k *keeper) build(
 	ctx context.Context, p Primary, from source, check func(store.Sink) store.Sink, why string, because reason,
 ) (*salvager, error) {
 	tee := &salvager{lost: map[knowledge.Key]fingerprint{}}
-	if because != noMirror && k.copy.complete() {
+	if because != noMirror && k.mirror.complete() {
 		if err := k.salvage.remember(ctx, tee); err != nil {
 			return tee, err
 		}
 	}
 	accepted, began := k.accept.Load(), time.Now() // what was acknowledged before, the snapshot has
 	var failed error                               // of another than this instance's files
-	err := k.copy.mirror.Rebuild(ctx, func(sink store.Sink) error {
+	err := k.mirror.file.Rebuild(ctx, func(sink store.Sink) error {
 		tee.next = sink
 		if err := from.Snapshot(ctx, k.o.Versions, check(tee)); err != nil {
 			if _, here := errors.AsType[*diskError](err); !here {
@@ -88,12 +88,12 @@ func (k *keeper) build(
 			return failed
 		}
 		failed = k.salvage.run(ctx, p, tee, why, because)
-		raise(&k.copy.coming, tee.at.Seq)
+		raise(&k.mirror.coming, tee.at.Seq)
 		return failed
 	}, func() []store.Left {
 		newer, missing := k.acks.since(began)
 		if missing > tee.at.Seq {
-			raise(&k.copy.floor, missing)
+			raise(&k.mirror.floor, missing)
 		}
 		return newer
 	})
@@ -109,7 +109,7 @@ func (k *keeper) build(
 // refuseShrunk stops following a primary whose snapshot holds suspiciously few documents, until a person has decided.
 func (k *keeper) refuseShrunk(ctx context.Context, tee *salvager, why string) error {
 	where := ""
-	if ours, err := k.copy.mirror.Position(ctx); err == nil {
+	if ours, err := k.mirror.file.Position(ctx); err == nil {
 		where = " (" + bothPositions(&tee.at, &ours) + ")"
 	}
 	k.modes.handle(input{kind: otherHistory, why: fmt.Sprintf("%s, and of %s it has only %d%s; "+
@@ -125,13 +125,13 @@ func (k *keeper) rebuilt(ctx context.Context, tee *salvager, began time.Time, fr
 	k.accept.Store(false)
 	k.acks.levelled(began)
 	k.chain = tee.at.Chain
-	k.copy.applied.Store(int64(tee.at.Seq))
-	k.copy.asOf.Store(&began)
+	k.mirror.applied.Store(int64(tee.at.Seq))
+	k.mirror.asOf.Store(&began)
 	if err := k.queue.layAll(ctx); err != nil {
 		return err
 	}
-	k.copy.trusted()
-	k.copy.well()
+	k.mirror.trusted()
+	k.mirror.well()
 	k.o.Log.InfoContext(ctx, "mirror is complete", "from", from, "documents", tee.n, "seq", int64(tee.at.Seq),
 		"took", time.Since(began).Round(time.Millisecond).String())
 	k.board.invalidate(nil)

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// replayPage is how many waiting batches are read from the journal at once.
-	replayPage = 256
-	// replayers is how many batches are at the primary at once; they touch different documents. There are many so that
-	// the engine can gather some for a shared commit while others are being committed.
+	// replayers is how many batches are at the primary at once at most; they touch different documents. There are many
+	// so that the engine can gather some for a shared commit while others are being committed.
 	replayers = 64
+	// replayPage is how many waiting batches are read from the journal at once, for each that may be at the primary.
+	replayPage = 4
 	// replayPatience is how many times the deadline of a direct write a replayed batch gets: it may wait for others
 	// before it is sent, and be sent once more without them.
 	replayPatience = 3
@@ -30,11 +30,16 @@ type replayer struct {
 	modes   *modes
 	counts  *counts
 	up      *upstream
-	copy    *localCopy
+	mirror  *mirror
 	waits   *waitlist
 	acks    *acks
 	queue   *queue
 	journal Journal
+
+	// width is how many batches may be at the primary at once, from 1 to replayers. After a failure it is 1, and
+	// doubles with each page: a primary that is too slow for many at once would miss the deadline of all of them, and
+	// the replay would never end. Only run's goroutine uses it.
+	width int
 
 	mu     sync.Mutex // guards the fields below, which time the replay under way
 	began  time.Time
@@ -43,11 +48,15 @@ type replayer struct {
 
 // run replays the journal whenever the mode is recovering and batches wait, until ctx ends.
 func (r *replayer) run(ctx context.Context) {
+	r.width = replayers
 	for ctx.Err() == nil {
 		moved, grown := r.board.next(modeMoved), r.board.next(batchWaits)
 		if r.modes.mode() == knowledge.ModeRecovering && r.waits.any() {
 			r.timed(true)
 			err := r.page(ctx)
+			if err != nil {
+				r.width = 1
+			}
 			switch classify(nil, err) {
 			case fine:
 				if err == nil {
@@ -95,7 +104,7 @@ func (r *replayer) tell(st *JournalStatus) {
 // page replays a page of the journal, each batch after those that touch the same documents. It returns the error of the
 // primary that stopped it, or nil.
 func (r *replayer) page(ctx context.Context) error {
-	entries, err := r.journal.Oldest(ctx, 0, replayPage)
+	entries, err := r.journal.Oldest(ctx, 0, replayPage*r.width)
 	if err != nil {
 		r.o.Log.ErrorContext(ctx, "journal failed", "error", err.Error())
 		return err
@@ -104,7 +113,7 @@ func (r *replayer) page(ctx context.Context) error {
 		return r.missing(ctx)
 	}
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, replayers)
+	slots := make(chan struct{}, r.width)
 	errs := make(chan error, len(entries))
 	line, now := order{}, r.up.lookup()
 	failed := make(chan struct{})
@@ -137,6 +146,7 @@ func (r *replayer) page(ctx context.Context) error {
 	}
 	wg.Wait()
 	close(errs)
+	r.width = min(2*r.width, replayers)
 	return <-errs
 }
 
@@ -154,7 +164,7 @@ func (r *replayer) missing(ctx context.Context) error {
 	if err != nil || len(entries) > 0 {
 		return err
 	}
-	lies, err := r.copy.mirror.Overlaid(ctx)
+	lies, err := r.mirror.file.Overlaid(ctx)
 	if err != nil {
 		return onDisk(err)
 	}
@@ -164,7 +174,7 @@ func (r *replayer) missing(ctx context.Context) error {
 			if _, known := e.LeftOf(key); known {
 				continue
 			}
-			rec, err := r.copy.mirror.Get(ctx, key)
+			rec, err := r.mirror.file.Get(ctx, key)
 			if err != nil || rec.Pending != id {
 				continue
 			}
@@ -322,7 +332,7 @@ func (r *replayer) finishApplied(ctx context.Context, e *store.Entry, rec *knowl
 	if !rec.Unchanged {
 		r.acks.add(&e.Batch, rec)
 	}
-	raise(&r.copy.foreseen, rec.Seq)
+	raise(&r.mirror.foreseen, rec.Seq)
 	r.counts.replayed.Add(1)
 	r.queue.finish(ctx, e, left)
 	return nil

@@ -21,7 +21,7 @@ func (q *queue) restore(ctx context.Context) error {
 	began := time.Now()
 	over, err := q.cover(ctx)
 	if err != nil {
-		q.copy.failed(ctx, err) // a failing mirror must not keep the instance from starting
+		q.mirror.failed(ctx, err) // a failing mirror must not keep the instance from starting
 	}
 	laid := err == nil
 	for after := int64(0); ; {
@@ -32,13 +32,13 @@ func (q *queue) restore(ctx context.Context) error {
 		if len(entries) == 0 {
 			break
 		}
-		if q.copy.complete() {
+		if q.mirror.complete() {
 			if err := q.layPage(ctx, entries, &over); err != nil {
 				laid = false
 				for i := range entries {
 					q.waits.hide(entries[i].Batch.ID)
 				}
-				q.copy.failed(ctx, err)
+				q.mirror.failed(ctx, err)
 			}
 		}
 		after = entries[len(entries)-1].Seq
@@ -48,7 +48,7 @@ func (q *queue) restore(ctx context.Context) error {
 		q.waits.laid()
 	}
 	if err := q.sweep(ctx); err != nil {
-		q.copy.failed(ctx, err)
+		q.mirror.failed(ctx, err)
 	}
 	if took := time.Since(began); took > time.Second {
 		q.o.Log.LogAttrs(ctx, slog.LevelInfo, "waiting batches are laid over the mirror again",
@@ -70,8 +70,8 @@ type cover struct {
 func (q *queue) cover(ctx context.Context) (cover, error) {
 	c := cover{anew: map[knowledge.Key]bool{}}
 	var err error
-	if q.copy.complete() || q.copy.laying.Load() {
-		c.of, err = q.copy.mirror.Overlaid(ctx)
+	if q.mirror.complete() || q.mirror.laying.Load() {
+		c.of, err = q.mirror.file.Overlaid(ctx)
 	}
 	return c, err
 }
@@ -122,7 +122,7 @@ func (q *queue) layPage(ctx context.Context, entries []store.Entry, over *cover)
 			return nil
 		}
 		defer func() { missing = missing[:0] }()
-		return q.copy.mirror.Overlay(ctx, missing...)
+		return q.mirror.file.Overlay(ctx, missing...)
 	}
 	for i := range entries {
 		e := &entries[i]
@@ -131,7 +131,7 @@ func (q *queue) layPage(ctx context.Context, entries []store.Entry, over *cover)
 		}
 		if lie := over.of[e.Batch.ID]; len(lie) > 0 {
 			q.waits.hide(e.Batch.ID) // until all is laid
-			if err := q.copy.mirror.Settle(ctx, e.Batch.ID, lie, nil); err != nil {
+			if err := q.mirror.file.Settle(ctx, e.Batch.ID, lie, nil); err != nil {
 				return err
 			}
 		}
@@ -189,12 +189,12 @@ func (q *queue) awaitRestored(ctx context.Context) error {
 
 // sweep removes overlays of batches that no longer wait in the journal.
 func (q *queue) sweep(ctx context.Context) error {
-	if !q.copy.complete() {
+	if !q.mirror.complete() {
 		return nil
 	}
 	q.turns.gate.Lock() // batches that are being journalled wait
 	defer q.turns.gate.Unlock()
-	overlaid, err := q.copy.mirror.Overlaid(ctx)
+	overlaid, err := q.mirror.file.Overlaid(ctx)
 	if err != nil {
 		return fmt.Errorf("read the mirror's overlays: %w", err)
 	}
@@ -208,10 +208,10 @@ func (q *queue) sweep(ctx context.Context) error {
 			return fmt.Errorf("look for batch %s in the journal: %w", id, err)
 		case err == nil && out.State == knowledge.BatchQueued,
 			// Its overlay stays until the feed brings the batch, and is removed then.
-			err == nil && out.State == knowledge.BatchApplied && out.Seq > knowledge.Seq(q.copy.applied.Load()):
+			err == nil && out.State == knowledge.BatchApplied && out.Seq > knowledge.Seq(q.mirror.applied.Load()):
 			continue
 		}
-		if err := q.copy.mirror.Settle(ctx, id, keys, nil); err != nil {
+		if err := q.mirror.file.Settle(ctx, id, keys, nil); err != nil {
 			return fmt.Errorf("remove the overlay of batch %s: %w", id, err)
 		}
 		q.board.invalidate(keys)

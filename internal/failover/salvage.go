@@ -61,14 +61,14 @@ type salvage struct {
 	o       *Options
 	counts  *counts
 	up      *upstream
-	copy    *localCopy
+	mirror  *mirror
 	acks    *acks
 	journal Journal
 }
 
 // remember notes the documents of the old mirror. Documents that a damaged mirror can't read are lost.
 func (v *salvage) remember(ctx context.Context, t *salvager) error {
-	err := v.copy.mirror.Compare(ctx, func(r *knowledge.Record) error {
+	err := v.mirror.file.Compare(ctx, func(r *knowledge.Record) error {
 		t.lost[r.Key] = fingerprintOf(r)
 		return ctx.Err()
 	})
@@ -115,7 +115,7 @@ func (v *salvage) run(ctx context.Context, p Primary, t *salvager, why string, b
 	if len(t.lost) == 0 {
 		return nil
 	}
-	return onDisk(v.copy.mirror.Compare(ctx, func(r *knowledge.Record) error {
+	return onDisk(v.mirror.file.Compare(ctx, func(r *knowledge.Record) error {
 		if t.lost[r.Key] != fingerprintOf(r) {
 			return nil
 		}
@@ -142,7 +142,7 @@ func (v *salvage) log(
 	ctx context.Context, p Primary, after knowledge.Seq, why string, told map[knowledge.Key]bool,
 ) error {
 	for {
-		changes, err := v.copy.mirror.Changes(ctx, knowledge.ChangeQuery{After: after})
+		changes, err := v.mirror.file.Changes(ctx, knowledge.ChangeQuery{After: after})
 		if err != nil {
 			return onDisk(err)
 		}
@@ -256,7 +256,7 @@ func (v *salvage) unlogged(ctx context.Context, p Primary, was *acknowledged) (b
 		return false, nil // it was sent again after the log was trimmed
 	}
 	q := knowledge.ChangeQuery{Batch: was.batch.ID, Limit: 1}
-	if ours, err := v.copy.mirror.Changes(ctx, q); len(ours) > 0 || err != nil {
+	if ours, err := v.mirror.file.Changes(ctx, q); len(ours) > 0 || err != nil {
 		return false, onDisk(err)
 	}
 	short, cancel := context.WithTimeout(ctx, v.o.readTimeout)
@@ -273,7 +273,7 @@ func (v *salvage) unlogged(ctx context.Context, p Primary, was *acknowledged) (b
 
 // fork returns the last change that mirror and primary have in common, as far as their logs reach back.
 func (v *salvage) fork(ctx context.Context, p Primary, theirs knowledge.Seq) (knowledge.Seq, error) {
-	low, high := knowledge.Seq(0), min(theirs, knowledge.Seq(v.copy.applied.Load()))
+	low, high := knowledge.Seq(0), min(theirs, knowledge.Seq(v.mirror.applied.Load()))
 	for low < high { // the histories are the same up to low, and may differ after high
 		mid := low + (high-low+1)/2
 		same, err := v.same(ctx, p, mid)
@@ -291,14 +291,14 @@ func (v *salvage) fork(ctx context.Context, p Primary, theirs knowledge.Seq) (kn
 
 // before reports whether the mirror's log has a version of a document at or before upTo.
 func (v *salvage) before(ctx context.Context, key knowledge.Key, version int64, upTo knowledge.Seq) (bool, error) {
-	list, err := v.copy.mirror.Changes(ctx, knowledge.ChangeQuery{Key: key, Version: version, Limit: 1})
+	list, err := v.mirror.file.Changes(ctx, knowledge.ChangeQuery{Key: key, Version: version, Limit: 1})
 	return len(list) == 1 && list[0].Seq <= upTo, onDisk(err)
 }
 
 // same reports whether mirror and primary have the same change at a seq. Beyond a log's reach they count as the same.
 func (v *salvage) same(ctx context.Context, p Primary, at knowledge.Seq) (bool, error) {
 	q := knowledge.ChangeQuery{After: at - 1, Limit: 1}
-	ours, err := v.copy.mirror.Changes(ctx, q)
+	ours, err := v.mirror.file.Changes(ctx, q)
 	switch {
 	case errors.Is(err, store.ErrGone):
 		return true, nil

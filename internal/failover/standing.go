@@ -13,7 +13,7 @@ type standing struct {
 	why  string // in words, for people: nothing is decided by it
 	// starting holds until the primary was asked, and building from then until the instance's first mirror is level.
 	starting, building bool
-	copied             bool            // a complete mirror is on this instance
+	complete           bool            // a complete mirror is on this instance
 	breaker            gobreaker.State // the breaker's last known state
 	// halt says why an operator must act before the primary can be read, and haltWrites before it can be written; ""
 	// for no reason.
@@ -48,8 +48,8 @@ type input struct {
 }
 
 // atStart returns the standing of an instance that has not asked the primary yet.
-func atStart(mode knowledge.Mode, copied bool) standing {
-	s := standing{copied: copied}.moved(mode, "starting: the primary has not answered yet")
+func atStart(mode knowledge.Mode, complete bool) standing {
+	s := standing{complete: complete}.moved(mode, "starting: the primary has not answered yet")
 	s.starting = true
 	return s
 }
@@ -67,7 +67,7 @@ func (s standing) next(in input) standing {
 	case primaryAnswers:
 		switch {
 		case present:
-		case !s.copied && in.waiting == 0:
+		case !s.complete && in.waiting == 0:
 			s = s.moved(knowledge.ModeNormal, "the primary answers; the mirror is being built")
 			s.building = true
 		default:
@@ -96,11 +96,11 @@ func (s standing) next(in input) standing {
 			s = s.moved(knowledge.ModeRecovering, "a write waits in the journal")
 		}
 	case mirrorRebuilding: // the mirror is not level during a rebuild
-		if s.copied && s.mode == knowledge.ModeNormal {
+		if s.complete && s.mode == knowledge.ModeNormal {
 			s = s.moved(knowledge.ModeRecovering, "the mirror is being rebuilt: "+in.why)
 		}
 	case mirrorComplete:
-		s.copied = true
+		s.complete = true
 	case otherHistory:
 		if s.mode != knowledge.ModeDiverged {
 			s = s.moved(knowledge.ModeDiverged, in.why)
@@ -117,7 +117,7 @@ func (s standing) away(why, never string) standing {
 	switch {
 	case s.mode == knowledge.ModeNormal || s.mode == knowledge.ModeRecovering:
 		mode := knowledge.ModeCold
-		if s.copied {
+		if s.complete {
 			mode = knowledge.ModeDegraded
 		}
 		s = s.moved(mode, why)

@@ -26,10 +26,10 @@ func TestAStandingMovesByWhatHappens(t *testing.T) {
 	)
 	open := input{kind: breakerMoved, breaker: gobreaker.StateOpen}
 	for _, c := range []struct {
-		name   string
-		h      input
-		copied bool
-		want   map[knowledge.Mode]knowledge.Mode // modes that are not named stay
+		name     string
+		h        input
+		complete bool
+		want     map[knowledge.Mode]knowledge.Mode // modes that are not named stay
 	}{
 		{
 			"the primary answers",
@@ -38,21 +38,21 @@ func TestAStandingMovesByWhatHappens(t *testing.T) {
 			map[knowledge.Mode]knowledge.Mode{degraded: recovering, diverged: recovering, cold: recovering},
 		},
 		{
-			"the primary answers an instance without a copy",
+			"the primary answers an instance without a mirror",
 			input{kind: primaryAnswers},
 			false,
 			map[knowledge.Mode]knowledge.Mode{degraded: normal, diverged: normal, cold: normal},
 		},
 		{
-			"the primary answers an instance without a copy in which something waits",
+			"the primary answers an instance without a mirror in which something waits",
 			input{kind: primaryAnswers, waiting: 1},
 			false,
 			map[knowledge.Mode]knowledge.Mode{degraded: recovering, diverged: recovering, cold: recovering},
 		},
-		{"the copy is level", input{kind: mirrorLevel}, true, map[knowledge.Mode]knowledge.Mode{recovering: normal}},
-		{"the copy is level and something waits", input{kind: mirrorLevel, waiting: 1}, true, nil},
+		{"the mirror is level", input{kind: mirrorLevel}, true, map[knowledge.Mode]knowledge.Mode{recovering: normal}},
+		{"the mirror is level and something waits", input{kind: mirrorLevel, waiting: 1}, true, nil},
 		{"the breaker opens", open, true, map[knowledge.Mode]knowledge.Mode{normal: degraded, recovering: degraded}},
-		{"the breaker opens without a copy", open, false, map[knowledge.Mode]knowledge.Mode{
+		{"the breaker opens without a mirror", open, false, map[knowledge.Mode]knowledge.Mode{
 			normal:     cold,
 			recovering: cold,
 		}},
@@ -65,7 +65,7 @@ func TestAStandingMovesByWhatHappens(t *testing.T) {
 			map[knowledge.Mode]knowledge.Mode{normal: degraded, recovering: degraded},
 		},
 		{
-			"the primary is of no use without a copy",
+			"the primary is of no use without a mirror",
 			input{kind: primaryUnusable},
 			false,
 			map[knowledge.Mode]knowledge.Mode{normal: cold, recovering: cold},
@@ -77,13 +77,13 @@ func TestAStandingMovesByWhatHappens(t *testing.T) {
 			map[knowledge.Mode]knowledge.Mode{normal: recovering},
 		},
 		{
-			"the copy is made anew",
+			"the mirror is made anew",
 			input{kind: mirrorRebuilding},
 			true,
 			map[knowledge.Mode]knowledge.Mode{normal: recovering},
 		},
-		{"the first copy is made", input{kind: mirrorRebuilding}, false, nil},
-		{"the first copy is there", input{kind: mirrorComplete}, false, nil},
+		{"the first mirror is made", input{kind: mirrorRebuilding}, false, nil},
+		{"the first mirror is there", input{kind: mirrorComplete}, false, nil},
 		{
 			"the primary is another history",
 			input{kind: otherHistory},
@@ -101,7 +101,7 @@ func TestAStandingMovesByWhatHappens(t *testing.T) {
 			if !moves {
 				want = from
 			}
-			if got := (standing{mode: from, copied: c.copied}).next(c.h); got.mode != want {
+			if got := (standing{mode: from, complete: c.complete}).next(c.h); got.mode != want {
 				t.Errorf("%s: from %s to %s, want %s", c.name, from, got.mode, want)
 			}
 		}
@@ -138,16 +138,16 @@ func TestTheTableOfModesIsWhole(t *testing.T) {
 	for what := primaryAnswers; what <= writeSaid; what++ {
 		for _, from := range modesOf {
 			for n := range 16 {
-				s := standing{mode: from, copied: n&1 != 0}
-				if s.mode == knowledge.ModeCold && s.copied || s.mode == knowledge.ModeDegraded && !s.copied ||
-					s.mode == knowledge.ModeDiverged && !s.copied {
+				s := standing{mode: from, complete: n&1 != 0}
+				if s.mode == knowledge.ModeCold && s.complete || s.mode == knowledge.ModeDegraded && !s.complete ||
+					s.mode == knowledge.ModeDiverged && !s.complete {
 					continue // there is none such
 				}
 				h := input{kind: what, waiting: n >> 1 & 1, breaker: gobreaker.StateClosed}
 				if n&4 != 0 {
 					h.breaker = gobreaker.StateOpen
 				}
-				if what == otherHistory && !s.copied {
+				if what == otherHistory && !s.complete {
 					continue // there is nothing that it could be compared with
 				}
 				if to := s.next(h).mode; to != from {
@@ -161,7 +161,7 @@ func TestTheTableOfModesIsWhole(t *testing.T) {
 			t.Errorf("DESIGN.md does not tell of the move from %s", move)
 		}
 	}
-	delete(told, "cold to diverged") // it needs a copy
+	delete(told, "cold to diverged") // it needs a mirror
 	if len(told) != len(moves) {
 		t.Errorf("DESIGN.md tells of %v, and there are %v", slices.Sorted(maps.Keys(told)),
 			slices.Sorted(maps.Keys(moves)))

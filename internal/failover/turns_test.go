@@ -8,8 +8,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// What is journalled of other documents does not wait while the copy is slow to take one, nor do reads; what is made on
-// top of it does.
+// What is journalled of other documents does not wait while the mirror is slow to take one, nor do reads; what is made
+// on top of it does.
 func TestBatchesOfOtherDocumentsAreJournalledSideBySide(t *testing.T) {
 	held, release := make(chan struct{}, 1), make(chan struct{})
 	g := &gated{}
@@ -40,7 +40,7 @@ func TestBatchesOfOtherDocumentsAreJournalledSideBySide(t *testing.T) {
 	go apply(batchOf(onBatch(rule("SLOW-001"), slow.ID)))
 	select {
 	case rec := <-answers:
-		t.Errorf("batch %s was answered while the one before it on the document was not laid over the copy", rec.Batch)
+		t.Errorf("batch %s was answered while the one before it on the document was not laid over the mirror", rec.Batch)
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(release)

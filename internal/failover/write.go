@@ -15,7 +15,7 @@ type writer struct {
 	board  *board
 	modes  *modes
 	up     *upstream
-	copy   *localCopy
+	mirror *mirror
 	waits  *waitlist
 	acks   *acks
 	ground *ground
@@ -65,7 +65,7 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 		rec, err := w.up.apply(context.WithoutCancel(ctx), p, b, 1, done)
 		if err == nil && !rec.Unchanged { // the feed brings nothing of one that changed nothing
 			w.acks.add(&b, &rec)
-			w.copy.foresee(ctx, &rec, b.Ops)
+			w.mirror.foresee(ctx, &rec, b.Ops)
 		}
 		got <- said[knowledge.Receipt]{rec, err}
 	})

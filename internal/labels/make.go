@@ -196,7 +196,7 @@ func (s *scan) pass(sink store.Sink, rec *knowledge.Record) error {
 func (s *scan) follow(ctx context.Context) error {
 	for {
 		changes, err := s.source.Changes(ctx, knowledge.ChangeQuery{After: s.upto})
-		if gone, ok := errors.AsType[*store.GoneError](err); ok && !gone.Copy {
+		if gone, ok := errors.AsType[*store.GoneError](err); ok && !gone.Mirror {
 			return &store.GoneError{Oldest: gone.Oldest, At: s.label.Seq}
 		}
 		if err != nil || len(changes) == 0 {

@@ -153,7 +153,7 @@ func (l *memoryLog) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]kno
 		return l.list[end-1 : end : end], nil
 	}
 	if q.After < l.oldest-1 {
-		return nil, &store.GoneError{Oldest: l.oldest, Copy: l.mirror}
+		return nil, &store.GoneError{Oldest: l.oldest, Mirror: l.mirror}
 	}
 	var out []knowledge.Change
 	for i := int(q.After); i < len(l.list); i++ {

@@ -160,7 +160,7 @@ func (s *subscriber) position() knowledge.Mark {
 // the log begins there, the stream waits for the primary.
 func (s *subscriber) gone(err error) bool {
 	gone, ok := errors.AsType[*store.GoneError](err)
-	if !ok || gone.Copy {
+	if !ok || gone.Mirror {
 		return false
 	}
 	s.oldest = gone.Oldest

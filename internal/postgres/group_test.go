@@ -107,6 +107,8 @@ func gathered(t *testing.T, s *postgres.Store, address string, batches ...knowle
 		})
 		until(t, "a group is under way", groups(s, n+1, 0))
 	}
+	// What is done to the connections from now on no longer meets them on their way there.
+	until(t, "the groups before it wait for the log's lock", committing(t, address, 2))
 	results := make([]result, len(batches))
 	for i, b := range batches {
 		wg.Go(func() {

@@ -120,9 +120,9 @@ func (e *UnavailableError) Is(target error) bool { return target == ErrUnavailab
 // A GoneError says that the requested change is no longer in the log, and where the log begins. It is [ErrGone].
 type GoneError struct {
 	Oldest knowledge.Seq
-	// Copy says that only a mirror's part of the log begins at Oldest, while the whole log can't be asked. The change
+	// Mirror says that only a mirror's part of the log begins at Oldest, while the whole log can't be asked. The change
 	// still exists then, and the error is [ErrUnavailable].
-	Copy bool
+	Mirror bool
 	// Other says that the position is not in this log: the log has another history than the one it was read from, or
 	// ends before it. Oldest is then 0.
 	Other bool
@@ -145,7 +145,7 @@ func (e *GoneError) Error() string {
 		}
 		return fmt.Sprintf("gone: the log no longer has %s as of change %d, where the label stands: move the label",
 			strings.Join(names, ", "), e.At)
-	case e.At > 0 && !e.Copy:
+	case e.At > 0 && !e.Mirror:
 		return fmt.Sprintf("gone: the log begins at change %d and does not tell which documents have changed since "+
 			"change %d, "+
 			"where the label stands: move the label", e.Oldest, e.At)
@@ -155,7 +155,7 @@ func (e *GoneError) Error() string {
 			"failover that lost changes, " +
 			"or beyond its end: read everything again, then follow from there"
 	}
-	if e.Copy {
+	if e.Mirror {
 		return fmt.Sprintf("unavailable: the primary can't be asked now, and the mirror's part of the log begins at "+
 			"change %d: start there, or ask again later", e.Oldest)
 	}
@@ -164,7 +164,7 @@ func (e *GoneError) Error() string {
 
 // Is reports whether target is [ErrGone], or for a copy [ErrUnavailable].
 func (e *GoneError) Is(target error) bool {
-	if e.Copy {
+	if e.Mirror {
 		return target == ErrUnavailable
 	}
 	return target == ErrGone

@@ -120,7 +120,7 @@ func (w *Watch) defaults() {
 // isCopyGone reports whether a mirror's part of the log begins after the requested change.
 func isCopyGone(err error) bool {
 	gone, ok := errors.AsType[*GoneError](err)
-	return ok && gone.Copy
+	return ok && gone.Mirror
 }
 
 // follow passes changes on until something fails; it returns nil when Again has passed.

@@ -11,15 +11,15 @@ import (
 	"tenet/internal/store"
 )
 
-// A localCopy is the mirror, how far it has followed the primary, and its faults. It answers every read, in every mode.
+// A mirror is the mirror, how far it has followed the primary, and its faults. It answers every read, in every mode.
 // Until it is complete for the first time, the seed documents answer.
-type localCopy struct {
+type mirror struct {
 	o      *Options
 	life   *life
 	board  *board
 	modes  *modes
 	counts *counts
-	mirror Mirror
+	file   Mirror
 
 	applied atomic.Int64 // the seq up to which the mirror has followed
 	// foreseen is the newest seq that the mirror shows ahead of the feed. floor is the seq that the mirror must have
@@ -42,7 +42,7 @@ type localCopy struct {
 }
 
 // await waits until the mirror has the log up to a seq.
-func (c *localCopy) await(ctx context.Context, least knowledge.Seq) error {
+func (c *mirror) await(ctx context.Context, least knowledge.Seq) error {
 	for {
 		rung := c.board.next(mirrorFollowed)
 		if c.followedTo() >= least {
@@ -57,10 +57,10 @@ func (c *localCopy) await(ctx context.Context, least knowledge.Seq) error {
 }
 
 // followedTo returns the seq up to which the mirror has the log.
-func (c *localCopy) followedTo() knowledge.Seq { return knowledge.Seq(c.applied.Load()) }
+func (c *mirror) followedTo() knowledge.Seq { return knowledge.Seq(c.applied.Load()) }
 
 // lag returns how long ago the mirror was last known to be level with the primary.
-func (c *localCopy) lag() time.Duration {
+func (c *mirror) lag() time.Duration {
 	asOf := c.asOf.Load()
 	if asOf == nil {
 		return time.Since(c.life.began)
@@ -70,18 +70,18 @@ func (c *localCopy) lag() time.Duration {
 
 // seq returns a seq that covers every answer given so far: a caller that asks another instance for at least this seq
 // does not go back in time.
-func (c *localCopy) seq() knowledge.Seq {
+func (c *mirror) seq() knowledge.Seq {
 	return knowledge.Seq(max(c.applied.Load(), c.foreseen.Load(), c.floor.Load(), c.coming.Load()))
 }
 
-// promised returns the highest seqs that were acknowledged or shown, for [localCopy.renounce].
-func (c *localCopy) promised() [3]int64 {
+// promised returns the highest seqs that were acknowledged or shown, for [mirror.renounce].
+func (c *mirror) promised() [3]int64 {
 	return [...]int64{c.foreseen.Load(), c.floor.Load(), c.coming.Load()}
 }
 
 // renounce lowers the promised seqs to the primary's newest one. before holds the promises made before the primary was
 // asked: a seq that the primary lacks belongs to another history, and the mirror would wait for it forever.
-func (c *localCopy) renounce(before [3]int64, newest knowledge.Seq) {
+func (c *mirror) renounce(before [3]int64, newest knowledge.Seq) {
 	for i, at := range []*atomic.Int64{&c.foreseen, &c.floor, &c.coming} {
 		if before[i] > int64(newest) {
 			at.CompareAndSwap(before[i], int64(newest))
@@ -104,11 +104,11 @@ func raise(at interface {
 }
 
 // get reads a document.
-func (c *localCopy) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+func (c *mirror) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	if !c.complete() {
 		return c.seedGet(ctx, key)
 	}
-	r, err := c.mirror.Get(ctx, key)
+	r, err := c.file.Get(ctx, key)
 	if isNotFound(err) {
 		return nil, &store.NotFoundError{Key: key, Source: knowledge.SourceMirror}
 	}
@@ -116,10 +116,10 @@ func (c *localCopy) get(ctx context.Context, key knowledge.Key) (*knowledge.Reco
 }
 
 // complete reports whether the mirror was complete at least once.
-func (c *localCopy) complete() bool { return c.modes.now().copied }
+func (c *mirror) complete() bool { return c.modes.now().complete }
 
 // seedGet answers from the seed documents. A document that they lack is unavailable, never missing.
-func (c *localCopy) seedGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+func (c *mirror) seedGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	if c.o.Seed != nil {
 		if r, err := c.o.Seed.Get(ctx, key); err == nil {
 			return r.From(knowledge.SourceSeed), nil
@@ -129,9 +129,9 @@ func (c *localCopy) seedGet(ctx context.Context, key knowledge.Key) (*knowledge.
 }
 
 // list reads a list.
-func (c *localCopy) list(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+func (c *mirror) list(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	if c.complete() {
-		return c.mirror.List(ctx, q)
+		return c.file.List(ctx, q)
 	}
 	if c.o.Seed != nil {
 		if page, err := c.o.Seed.List(ctx, q); err != nil || len(page.Records) > 0 {
@@ -156,9 +156,9 @@ func seedPage(p *knowledge.Page) *knowledge.Page {
 }
 
 // search answers a full-text search.
-func (c *localCopy) search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+func (c *mirror) search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if c.complete() {
-		return c.mirror.Search(ctx, q)
+		return c.file.Search(ctx, q)
 	}
 	if c.o.Seed == nil {
 		return nil, cold()
@@ -182,7 +182,7 @@ func (c *localCopy) search(ctx context.Context, q knowledge.SearchQuery) (*knowl
 
 // setBuilding notes why the mirror is being built, and "" when the build is over. A mirror that is being rebuilt is not
 // level, so the mode is not normal.
-func (c *localCopy) setBuilding(why string) {
+func (c *mirror) setBuilding(why string) {
 	c.mu.Lock()
 	c.building = why
 	c.mu.Unlock()
@@ -193,7 +193,7 @@ func (c *localCopy) setBuilding(why string) {
 
 // failed handles a mirror error. An error that needs an operator (Halt) never passes by itself: it starts a look for
 // damage.
-func (c *localCopy) failed(ctx context.Context, err error) {
+func (c *mirror) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
 		return
 	}
@@ -216,10 +216,10 @@ const damageCheckTime = 10 * time.Second
 
 // checkForDamage finds out whether the mirror is damaged. While the primary is down nobody can rebuild a damaged
 // mirror, and readiness must say so.
-func (c *localCopy) checkForDamage(ctx context.Context) {
+func (c *mirror) checkForDamage(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, damageCheckTime)
 	defer cancel()
-	err := c.mirror.Check(ctx)
+	err := c.file.Check(ctx)
 	c.sound.Store(err == nil)
 	// A check that did not finish has not found the mirror sound. Only damage that was found makes another check
 	// needless.
@@ -228,7 +228,7 @@ func (c *localCopy) checkForDamage(ctx context.Context) {
 }
 
 // well notes that the mirror works.
-func (c *localCopy) well() {
+func (c *mirror) well() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.suspect.Load() {
@@ -237,23 +237,23 @@ func (c *localCopy) well() {
 }
 
 // compared keeps the outcome of a comparison.
-func (c *localCopy) compared(with Comparison) {
+func (c *mirror) compared(with Comparison) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.comparison = with
 }
 
 // trusted clears the suspicion of damage: the mirror was rebuilt, or the keeper is about to check it.
-func (c *localCopy) trusted() {
+func (c *mirror) trusted() {
 	c.suspect.Store(false)
 	c.looking.Store(false)
 }
 
 // damaged reports whether the mirror has failed in a way that suggests damage, and no check has found it sound since.
-func (c *localCopy) damaged() bool { return c.suspect.Load() && !c.sound.Load() }
+func (c *mirror) damaged() bool { return c.suspect.Load() && !c.sound.Load() }
 
 // tell fills in the mirror's part of a status.
-func (c *localCopy) tell(st *MirrorStatus) {
+func (c *mirror) tell(st *MirrorStatus) {
 	st.Ready, st.Seq, st.Errors, st.Builds = c.complete(), c.followedTo(), c.counts.mirrorErrors.Load(),
 		c.counts.resyncs.Load()
 	if asOf := c.asOf.Load(); asOf != nil {
@@ -276,13 +276,13 @@ func (c *localCopy) tell(st *MirrorStatus) {
 
 // foresee writes an acknowledged write to the mirror before its writer gets the receipt. If the mirror fails, the write
 // still stands: the feed brings it, and until then the primary answers reads.
-func (c *localCopy) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowledge.Op) {
+func (c *mirror) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowledge.Op) {
 	if !c.complete() {
 		raise(&c.floor, rec.Seq)
 		return
 	}
 	raise(&c.foreseen, rec.Seq)
-	if err := c.mirror.Foresee(context.WithoutCancel(ctx), leftBy(ops, rec)); err != nil {
+	if err := c.file.Foresee(context.WithoutCancel(ctx), leftBy(ops, rec)); err != nil {
 		raise(&c.floor, rec.Seq)
 		c.failed(ctx, err)
 		c.o.Log.WarnContext(ctx, "mirror failed to show an acknowledged write; the feed will bring it",

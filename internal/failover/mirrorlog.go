@@ -10,19 +10,19 @@ import (
 )
 
 // changes answers from the mirror's part of the log. If that part may be incomplete, changes returns it only to a
-// caller that takes a part and tells it where the part begins; otherwise it returns a [store.GoneError] of a copy,
+// caller that takes a part and tells it where the part begins; otherwise it returns a [store.GoneError] of a mirror,
 // which means unavailable.
-func (c *localCopy) changes(
+func (c *mirror) changes(
 	ctx context.Context, q *knowledge.ChangeQuery, part *store.Partial,
 ) ([]knowledge.Change, error) {
 	if !c.complete() {
 		return nil, cold()
 	}
-	changes, err := c.mirror.Changes(ctx, *q)
+	changes, err := c.file.Changes(ctx, *q)
 	trimmed, begins := errors.AsType[*store.GoneError](err)
 	switch {
 	case begins:
-		return nil, &store.GoneError{Oldest: trimmed.Oldest, Copy: true} // the primary keeps more
+		return nil, &store.GoneError{Oldest: trimmed.Oldest, Mirror: true} // the primary keeps more
 	case err != nil:
 		return nil, err
 	case wholeOf(q, changes):
@@ -43,12 +43,12 @@ func (c *localCopy) changes(
 		}
 		return changes, nil
 	}
-	return nil, &store.GoneError{Oldest: oldest, Copy: true}
+	return nil, &store.GoneError{Oldest: oldest, Mirror: true}
 }
 
 // logStart returns the oldest seq in the mirror's part of the log.
-func (c *localCopy) logStart(ctx context.Context) (knowledge.Seq, error) {
-	_, err := c.mirror.Changes(ctx, knowledge.ChangeQuery{Limit: 1})
+func (c *mirror) logStart(ctx context.Context) (knowledge.Seq, error) {
+	_, err := c.file.Changes(ctx, knowledge.ChangeQuery{Limit: 1})
 	if trimmed, ok := errors.AsType[*store.GoneError](err); ok {
 		return trimmed.Oldest, nil
 	}
@@ -71,7 +71,7 @@ func wholeOf(q *knowledge.ChangeQuery, changes []knowledge.Change) bool {
 }
 
 // wait returns when the mirror has followed the primary beyond a seq.
-func (c *localCopy) wait(ctx context.Context, after knowledge.Seq) error {
+func (c *mirror) wait(ctx context.Context, after knowledge.Seq) error {
 	if err := c.life.checkOpen(); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *localCopy) wait(ctx context.Context, after knowledge.Seq) error {
 }
 
 // mirrored is the mirror's part of the log as a feed.
-type mirrored struct{ c *localCopy }
+type mirrored struct{ c *mirror }
 
 // Changes implements [store.Feed].
 func (m mirrored) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
@@ -101,7 +101,7 @@ func (m mirrored) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowl
 			RetryAfter: 5 * time.Second,
 		}
 	}
-	return m.c.mirror.Changes(ctx, q)
+	return m.c.file.Changes(ctx, q)
 }
 
 // Wait implements [store.Feed].
