@@ -21,6 +21,7 @@ const (
 // TestAKilledArchiveIsFinishedByTheNextRun kills a server in the middle of the job that archives. Whole pages are
 // archived by then and nothing of another, the next run archives the rest, and the log verifies.
 func TestAKilledArchiveIsFinishedByTheNextRun(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	t.Run("embedded", func(t *testing.T) { killInArchive(t, "") })
 	t.Run("PostgreSQL", func(t *testing.T) { killInArchive(t, pgtest.URL(t)) })
 }

@@ -163,6 +163,7 @@ func pastTheCheck(t *testing.T, url, sql string) {
 }
 
 func TestWhatIsWrittenPastTenetIntoPostgreSQLIsRefusedOrNamedAndCanBeRestored(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	for _, w := range writtenPast() {
 		t.Run(w.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")

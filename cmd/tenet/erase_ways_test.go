@@ -17,6 +17,7 @@ import (
 // and an assistant; and be refused, read, run jobs and check in. It erases them, and looks in every file, table, page
 // and new backup.
 func TestAPersonWhoWroteByEveryWayIsErased(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	t.Run("embedded", func(t *testing.T) { erasedByEveryWay(t, "") })
 	t.Run("PostgreSQL", func(t *testing.T) { erasedByEveryWay(t, pgtest.URL(t)) })
 }

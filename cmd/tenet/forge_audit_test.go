@@ -18,6 +18,7 @@ import (
 // TestAForgedAuditIsFoundByTheCommandLine writes into a database with an audit past tenet, and asks what the handbook
 // tells an auditor to.
 func TestAForgedAuditIsFoundByTheCommandLine(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	forgeries := map[string]struct {
 		sql, says string
 		head      bool // only a head that was noted before shows it

@@ -125,6 +125,7 @@ func forgedBesidePostgres() map[string]struct{ forge, says string } {
 
 // TestAForgeryBesideTheLogOfAPostgreSQLIsFound forges what the log is answered by, and what documents are found by.
 func TestAForgeryBesideTheLogOfAPostgreSQLIsFound(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	for name, is := range forgedBesidePostgres() {
 		t.Run(name, func(t *testing.T) {
 			url := removedFrom(t)

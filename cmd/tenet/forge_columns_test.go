@@ -95,6 +95,7 @@ func TestNoColumnOfTheLogIsForgedUnseen(t *testing.T) {
 }
 
 func TestNoColumnOfTheLogOfAPostgreSQLIsForgedUnseen(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	columns := pgtest.Value(t, filled(t), "SELECT string_agg(column_name || ':' || data_type, ',') FROM "+
 		"information_schema.columns WHERE table_name = 'changes' AND table_schema = 'public'")
 	for column := range strings.SplitSeq(columns, ",") {

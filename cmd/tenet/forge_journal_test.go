@@ -48,6 +48,7 @@ func settledByHand() map[string]string {
 
 // TestAForgedJournalIsNotReplayed writes into the journal while PostgreSQL is down, and starts it.
 func TestAForgedJournalIsNotReplayed(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	pg := pgtest.Start(t, pgtest.Options{})
 	dir := filepath.Join(t.TempDir(), "data")
 	p := serveProcess(t, dir, pg.URL("postgres"))

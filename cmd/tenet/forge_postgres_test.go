@@ -34,6 +34,7 @@ func filled(t *testing.T) string {
 // TestAForgerOfAPostgreSQLIsFoundByTheCommandLine writes into a PostgreSQL past tenet, as its superuser, and asks
 // `tenet doctor changes`.
 func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	for name, is := range map[string]struct{ forge, says string }{
 		"nothing": {"SELECT 1", ""},
 		"the text": {
@@ -157,6 +158,7 @@ func TestAForgerIsFoundBesideARunningTenet(t *testing.T) {
 
 // TestAForgedMirrorIsNamed writes into the mirror of an instance that is stopped, and asks it when it runs again.
 func TestAForgedMirrorIsNamed(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	url := pgtest.URL(t)
 	dir := filepath.Join(t.TempDir(), "data")
 	p := serveProcess(t, dir, url)
@@ -233,6 +235,7 @@ func TestWhoMayChangeTheLogIsNamed(t *testing.T) {
 // TestWhatAltersWritesStopsThem puts into the database what the migrations do not make, and what keeps writes or their
 // changes from being made: a write that left no trace is no success, and later ones are refused with the name.
 func TestWhatAltersWritesStopsThem(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	url := pgtest.URL(t)
 	dir := filepath.Join(t.TempDir(), "data")
 	p := serveProcess(t, dir, url)
@@ -306,6 +309,7 @@ func TestWhatAltersWritesStopsThem(t *testing.T) {
 // TestNothingIsReplayedPastAGuard switches a guard off before an outage, and on again after it: what waited then is not
 // brought to a database that would keep no trace of it, doctor says why, and it is brought later.
 func TestNothingIsReplayedPastAGuard(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	pg := pgtest.Start(t, pgtest.Options{})
 	dir := filepath.Join(t.TempDir(), "data")
 	p := serveProcess(t, dir, pg.URL("postgres"))

@@ -16,6 +16,7 @@ import (
 // TestARepositoryIsImportedOverHTTPS imports from git's own server behind TLS: refused without its authority, then with
 // it; and once more when a file was renamed and edited in one commit, which stays the document that it was.
 func TestARepositoryIsImportedOverHTTPS(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	git := needs.Program(t, "git", "Debian: apt-get install git")
 	root := t.TempDir()
 	work, env := filepath.Join(root, "work"), append(os.Environ(),

@@ -21,6 +21,7 @@ import (
 // TestAKilledTenetLosesNoAcknowledgedBatch kills a server in the middle of a bulk import, starts it again, and looks
 // for every batch that was acknowledged. Those whose answer was lost are sent again, and none of them is done twice.
 func TestAKilledTenetLosesNoAcknowledgedBatch(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	t.Run("embedded", func(t *testing.T) { killInBulkImport(t, "") })
 	t.Run("PostgreSQL", func(t *testing.T) { killInBulkImport(t, pgtest.URL(t)) })
 }

@@ -28,6 +28,7 @@ func elsewhere() map[string]string {
 // what they speak of: a work tree, files, packs, labels, backups and proposals. Ids and positions that nobody can
 // foresee are replaced.
 func TestTheExamplesOfTheManualRun(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	for _, name := range []string{"git", "jq", "less"} {
 		needs.Program(t, name, "Debian: apt-get install "+name)
 	}

@@ -271,6 +271,7 @@ func runPages(root string) map[string]func(t *testing.T, s *shell, line string) 
 
 // TestTheCommandsOfThePagesRun runs the commands of pages as they stand, each beside what its page says is there.
 func TestTheCommandsOfThePagesRun(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)

@@ -65,6 +65,7 @@ func TestATenetTellsWhetherASynchronousStandbyIsPresent(t *testing.T) {
 // TestAMirrorIsBuiltFromAStandby starts tenets beside a filled one, each without a mirror and with the address of a
 // standby: one that runs, and one that has stopped.
 func TestAMirrorIsBuiltFromAStandby(t *testing.T) {
+	t.Parallel() // it waits for other programs most of the time
 	primary := pgtest.Start(t, pgtest.Options{})
 	first := newSite(t, primary.URL("postgres"))
 	first.put(t, "written-before-the-standby")

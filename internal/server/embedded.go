@@ -29,7 +29,12 @@ func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	if err := notEmptied(o.DataDir); err != nil {
 		return nil, err
 	}
+	check := int64(0) // the default
+	if !o.serves {
+		check = -1 // a command reads few pages, and is told of a damaged one; doctor looks at all
+	}
 	s, err := sqlite.Open(ctx, path, sqlite.Options{
+		CheckLimit: check,
 		SlowQuery: o.SlowQuery, Log: o.Log, IndexLater: o.serves, Observer: o.observer("sqlite"),
 		Slow: func(q sqlite.SlowQuery) { o.slowStatement(ctx, "sqlite", q.Statement, q.Duration, q.Plan) },
 	})
