@@ -31,7 +31,7 @@ func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	}
 	check := int64(0) // the default
 	if !o.serves {
-		check = -1 // a command reads few pages, and is told of a damaged one; doctor looks at all
+		check = -1 // a command reads few pages, and gets an error of a damaged one; doctor looks at all
 	}
 	s, err := sqlite.Open(ctx, path, sqlite.Options{
 		CheckLimit: check,
