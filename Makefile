@@ -44,7 +44,7 @@ else
 	( go test -vet=off -race -p 1 $(UNWATCHED) -timeout 30m -skip '$(SLOW)' $(WATCHED); all=$$?; \
 		go test -vet=off -race -p 1 $(UNWATCHED) -timeout 30m -run '$(ATONCE)' $(CROWDED) && exit $$all ) & watched=$$!; \
 	( go test -vet=off -p 1 -timeout 30m -run '$(SLOW)' $(WATCHED); all=$$?; \
-		go test -vet=off -p 1 -timeout 30m -skip '$(ATONCE)' $(CROWDED) && exit $$all ) & slow=$$!; \
+		go test -vet=off -p 1 -parallel 3 -timeout 30m -skip '$(ATONCE)' $(CROWDED) && exit $$all ) & slow=$$!; \
 	go test -vet=off -p 1 -parallel 3 -timeout 30m $(filter-out $(WATCHED) $(CROWDED),$(shell go list ./...)); calm=$$?; \
 	wait $$slow || calm=1; wait $$watched || calm=1; exit $$calm
 endif

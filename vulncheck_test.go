@@ -33,7 +33,7 @@ func TestAKnownVulnerabilityIsFound(t *testing.T) {
 			if c.module != "" {
 				writeAdvisory(t, dir, c.module)
 			}
-			cmd := exec.Command("scripts/check-vulnerabilities", "./internal/interchange")
+			cmd := exec.Command("scripts/check-vulnerabilities", "./internal/seed")
 			cmd.Env = append(os.Environ(), "GOVULNDB=file://"+dir)
 			out, err := cmd.CombinedOutput()
 			code := 0

@@ -17,6 +17,7 @@ import (
 // TestAWriteThatWaitedIsDecidedWithTheRightsOfNow takes writes of three maintainers through an outage, in which one is
 // made a contributor and one is disabled.
 func TestAWriteThatWaitedIsDecidedWithTheRightsOfNow(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
 	x := start(t, o)

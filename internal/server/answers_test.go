@@ -49,6 +49,7 @@ func fill(w *web) {
 // TestAnswersThatNobodyReadsAreBounded lets callers ask for pages that they don't read: one is told when it has its
 // share, all when the budget is used up, readiness says so, and who asks for little is answered all the while.
 func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
+	t.Parallel()
 	for name, address := range map[string]func(t *testing.T) string{
 		"embedded":   func(*testing.T) string { return "" },
 		"PostgreSQL": func(t *testing.T) string { return pgtest.URL(t) },
@@ -94,6 +95,7 @@ func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
 
 // TestAPeerThatDoesNotReadIsLeft never reads an answer that does not fit into the system's buffers.
 func TestAPeerThatDoesNotReadIsLeft(t *testing.T) {
+	t.Parallel()
 	o := server.Options{}
 	o.Entrance.SendWindow = 200 * time.Millisecond
 	x := start(t, o)

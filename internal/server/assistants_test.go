@@ -381,6 +381,7 @@ func TestResourcesPromptsAndCompletion(t *testing.T) {
 }
 
 func TestWhoSubscribedIsToldOfAChange(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		x := start(t, o)
 		for _, era := range eras() {

@@ -62,6 +62,7 @@ func full(t *testing.T, e backup.Engine) backup.Copy {
 }
 
 func TestABackupRestoresWhatThereWas(t *testing.T) {
+	t.Parallel()
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)

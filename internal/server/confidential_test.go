@@ -114,6 +114,7 @@ func secretDoors() []string {
 // TestWhatIsConfidentialIsAtNoDoor asks at every address that shows documents, as callers who may read what is
 // confidential and as those who may not.
 func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		_, as := confidential(t, o)
 		holds := func(text string) bool {

@@ -155,6 +155,7 @@ func state(t *testing.T, w *web, batch, want string) {
 // TestAnOutageIsBorne takes a tenet through an outage of its PostgreSQL, a restart within it, and the conflict that a
 // write past the tenet leaves behind.
 func TestAnOutageIsBorne(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
 	x := start(t, o)

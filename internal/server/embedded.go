@@ -35,7 +35,7 @@ func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	}
 	s, err := sqlite.Open(ctx, path, sqlite.Options{
 		CheckLimit: check,
-		SlowQuery: o.SlowQuery, Log: o.Log, IndexLater: o.serves, Observer: o.observer("sqlite"),
+		SlowQuery:  o.SlowQuery, Log: o.Log, IndexLater: o.serves, Observer: o.observer("sqlite"),
 		Slow: func(q sqlite.SlowQuery) { o.slowStatement(ctx, "sqlite", q.Statement, q.Duration, q.Plan) },
 	})
 	if err != nil {

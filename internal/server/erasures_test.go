@@ -16,6 +16,7 @@ import (
 // TestAPersonIsErasedOnEveryInstance erases a person at one of two tenets on a PostgreSQL, with a conflict of theirs in
 // its journal, and looks for them in every byte of what each machine and the PostgreSQL keep.
 func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "one"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
 	other := o
@@ -118,6 +119,7 @@ func TestAnOldFaultByHandKeepsNobodyFromBeingErased(t *testing.T) {
 // TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack erases a person from a PostgreSQL, and starts a tenet with
 // nothing but the backups' directory on another PostgreSQL that holds what an older backup would.
 func TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack(t *testing.T) {
+	t.Parallel()
 	filled := func() string {
 		address := pgtest.URL(t)
 		s, err := postgres.Open(t.Context(), postgres.Options{URL: address, Migrate: true})

@@ -109,6 +109,7 @@ func (m *manyRepositories) walk(state string, limit int) (ids []string, pages in
 // TestAPageOfALargeFleetIsNoLonger compares pages of three thousand repositories with the same pages of a
 // hundred. What a page reads is held by the tests of the engines' plans.
 func TestAPageOfALargeFleetIsNoLonger(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		x := start(t, o)
 		m := &manyRepositories{T: t, x: x, admin: x.admin(t), token: x.token(t)}

@@ -83,6 +83,7 @@ func (b *beginning) over() bool {
 // TestAStartAnswersFromItsFirstMoment starts tenets on a PostgreSQL that is stopped, so that their starts wait for it:
 // one that has a copy reads from it and holds a write back, one without says that it is starting.
 func TestAStartAnswersFromItsFirstMoment(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
 	first := start(t, o)
@@ -139,6 +140,7 @@ func TestAStartAnswersFromItsFirstMoment(t *testing.T) {
 
 // TestADamagedCopyIsNotReadyInAnOutage damages the copy while PostgreSQL is away, behind a memory that holds nothing.
 func TestADamagedCopyIsNotReadyInAnOutage(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	x := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage(), CacheHot: 1})
 	admin := x.admin(t)

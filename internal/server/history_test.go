@@ -17,6 +17,7 @@ import (
 // token of the lost history opens nothing, one that is revoked at the other instance neither, and one made there opens
 // at once.
 func TestEveryInstanceFollowsPrincipalsIntoANewHistory(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	a := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage()})
 	b := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage()})
@@ -57,6 +58,7 @@ func TestEveryInstanceFollowsPrincipalsIntoANewHistory(t *testing.T) {
 
 // TestUsesOfAnOutageAreCountedWithoutAnotherRender renders in an outage and never again.
 func TestUsesOfAnOutageAreCountedWithoutAnotherRender(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
 	x := start(t, o)

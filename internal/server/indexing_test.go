@@ -40,6 +40,7 @@ func (h *halt) Handle(_ context.Context, r slog.Record) error {
 // TestAStartAfterAnUpgradeWaitsForNoIndex starts a tenet whose search index has another form, and looks at it before
 // the index is made.
 func TestAStartAfterAnUpgradeWaitsForNoIndex(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		o.DataDir, o.Outage = filepath.Join(t.TempDir(), "data"), outage()
 		first := start(t, o)

@@ -99,6 +99,7 @@ func standsAt(w *web) string {
 // TestListsAndSearchesAtALabelAnswerAsTheyDidThen asks before the documents change and at a label afterwards, while
 // others write, after the label was moved and moved back, after a restart, and while the primary is away.
 func TestListsAndSearchesAtALabelAnswerAsTheyDidThen(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]func(t *testing.T) (server.Options, *pgtest.Server){
 		"embedded": func(*testing.T) (server.Options, *pgtest.Server) { return server.Options{}, nil },
 		"PostgreSQL": func(t *testing.T) (server.Options, *pgtest.Server) {

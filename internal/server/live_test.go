@@ -17,6 +17,7 @@ import (
 // TestAnOutageIsToldLive follows a document through an outage: the mode, the write that waits, and the same write once
 // it is done.
 func TestAnOutageIsToldLive(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	x := start(t, server.Options{
 		DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"),
