@@ -38,7 +38,11 @@ func (x *tenet) browse(t *testing.T) *web {
 		data = text
 		return err == nil
 	})
-	return &web{t, x.Facts().URL, strings.TrimSpace(string(data))}
+	w := &web{t, x.Facts().URL, strings.TrimSpace(string(data))}
+	await(t, "the admin's token opens", func() bool { // the file comes first
+		return w.do(http.MethodGet, "/api/v1/categories?limit=1", "").status != http.StatusUnauthorized
+	})
+	return w
 }
 
 // A said is an answer.

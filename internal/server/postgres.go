@@ -21,6 +21,9 @@ func openPostgres(ctx context.Context, o Options) (*primary, error) {
 	p.URL, p.Migrate, p.AllowUnverifiedTLS, p.CommandTimeout = o.DatabaseURL, !o.NoMigrate, o.AllowUnverifiedTLS,
 		o.Limits.Timeout
 	p.SlowQuery, p.Log, p.Observer = o.SlowQuery, o.Log, o.observer("postgres")
+	if !o.serves {
+		p.MinConns = 1 // a command asks one thing after the other
+	}
 	p.Slow = func(q postgres.SlowQuery) { o.slowStatement(ctx, "postgres", q.Statement, q.Duration, q.Plan) }
 	s, err := postgres.Open(ctx, p)
 	if err != nil {
