@@ -12,7 +12,7 @@ import (
 const IndexForm = 5
 
 // rankForm is the version of the ranking.
-const rankForm = 9
+const rankForm = 10
 
 // SearchForm differs between releases that answer a search in different ways: answers that another one has saved are of
 // no use.

@@ -23,8 +23,14 @@ func (r *questioner) alternatives(word string) []Alternative {
 	var list []Alternative
 	for _, text := range r.also[word] {
 		a := Alternative{Text: text, Broad: theEquivalents().broader(word, text)}
-		for _, leaf := range leavesOf(text) {
+		leaves := leavesOf(text)
+		for _, leaf := range leaves {
 			a.Words = append(a.Words, r.terms(leaf.text, leaf.gram))
+		}
+		if len(leaves) == 1 && strings.HasSuffix(leaves[0].text, "ing") && r.q.tongue == inEnglish {
+			// As a name of something it is found as it is written: with the stem of paging come all pages.
+			word := clip(fold(leaves[0].text))
+			a.Words[0] = []string{word, word + "s"}
 		}
 		if len(a.Words) > 1 { // where its words stand has to be read
 			if r.expressions == maxExpressions {
@@ -73,7 +79,8 @@ func (r *questioner) translate(w *Wish) {
 		text, terms := s.Word, slices.Clone(s.Words[0])
 		for k := range s.Also {
 			if o := &s.Also[k]; len(o.Words) == 1 {
-				if terms = append(terms, o.Words[0]...); text == s.Word {
+				// Its own terms may lack the stem, which alone has places.
+				if terms = append(terms, r.terms(o.Text, false)...); text == s.Word {
 					text = o.Text
 				}
 			}

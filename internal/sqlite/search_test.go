@@ -346,6 +346,19 @@ func TestABroaderWordMakesARareOneNoLessRare(t *testing.T) {
 	}
 }
 
+func TestWhatElseStandsForAWordIsNotItsStem(t *testing.T) {
+	s := openTest(t, Options{})
+	docs := []knowledge.Document{general(), wordy(1, "every list has paging"), wordy(2, "every list has pagination")}
+	for i := range 30 {
+		docs = append(docs, wordy(10+i, "a page, and pages"))
+	}
+	put(t, s, docs...)
+	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "pagination"})
+	if err != nil || hits.Total != 2 || hits.Hits[0].Record.Key.ID != "rule-000002" {
+		t.Errorf("%+v, %v: want the document with the word, then the one with paging, and no pages", hits, err)
+	}
+}
+
 func TestALineOfSourceInAMessageSaysLittle(t *testing.T) {
 	s := openTest(t, Options{})
 	put(t, s, general(), wordy(1, "never give a constant another value"), wordy(2, "the app in orders.js has a page"))
