@@ -180,6 +180,8 @@ func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		switch {
 		case err == nil:
 			return nil
+		case cmd.HasAvailableSubCommands():
+			return unknownIn(cmd, args[0])
 		case !strings.Contains(err.Error(), "arg(s)"): // it names what is wrong
 			return usageError("%s; %s", err, help)
 		case check(cmd, slices.Concat(args, []string{"1"})) == nil,

@@ -64,6 +64,9 @@ func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) err
 	if s.Report && w.config.Repository == "" {
 		return usageError("--report needs to know the repository: name it in %s", treeFile)
 	}
+	if w.alone && len(args) == 0 {
+		a.say("%s is in no git work tree: all files below it are looked at", w.Dir())
+	}
 	files, err := w.files(ctx, s, args)
 	if err != nil {
 		return err

@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 type editSettings struct {
@@ -56,6 +58,9 @@ func edit(ctx context.Context, a *app, key knowledge.Key, dry dryRun, b knowledg
 		return err
 	}
 	key = rec.Key
+	if err := mayEdit(ctx, a, rec); err != nil {
+		return err
+	}
 	text, err := textToEdit(rec)
 	if err != nil {
 		return err
@@ -64,17 +69,16 @@ func edit(ctx context.Context, a *app, key knowledge.Key, dry dryRun, b knowledg
 	if err != nil {
 		return err
 	}
-	kept := func(err error) error {
-		return fmt.Errorf("%w\nNothing was written. Your text is kept in %s: mend it, and write it with `tenet put`",
-			err, name)
-	}
-	if err := runEditor(ctx, a, editor, name); err != nil {
-		return kept(err)
-	}
+	kept := func(err error) error { return keptText(err, key, name) }
+	failed := runEditor(ctx, a, editor, name)
 	after, err := os.ReadFile(name) //nolint:gosec // our own file
 	switch {
 	case err != nil:
-		return fmt.Errorf("read what was edited: %w", err)
+		return errors.Join(failed, fmt.Errorf("read what was edited: %w", err))
+	case failed != nil && bytes.Equal(after, text):
+		return errors.Join(failed, os.Remove(name))
+	case failed != nil:
+		return kept(failed)
 	case bytes.Equal(after, text):
 		a.say("nothing was changed")
 		return os.Remove(name)
@@ -102,6 +106,53 @@ func edit(ctx context.Context, a *app, key knowledge.Key, dry dryRun, b knowledg
 		return nil
 	}
 	return os.Remove(name)
+}
+
+// mayEdit refuses before the editing who could not write what was edited, where that can be told: what a policy asks
+// for only the server knows, and an agent's write becomes a proposal.
+func mayEdit(ctx context.Context, a *app, rec *knowledge.Record) error {
+	if a.Agent != "" || rec.Key.Kind == knowledge.KindProposal {
+		return nil
+	}
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	if d.remote == nil {
+		return nil // the owner of the files
+	}
+	me, err := withTimeout(ctx, a.Timeout, d.remote.Me)
+	if err != nil {
+		return err
+	}
+	doc, err := rec.Document()
+	if err != nil {
+		return err
+	}
+	caller := &access.Caller{ID: me.ID, Role: me.Role}
+	act := access.Act{Verb: knowledge.VerbPut, Key: rec.Key, Before: doc, After: doc, Seen: true}
+	no := access.Decide(caller, act)
+	switch {
+	case no == nil:
+		return nil
+	case caller.May(access.DoPropose, knowledge.KindProposal):
+		return fmt.Errorf("%w\nNothing was opened. To propose it: `tenet get %s > FILE`, edit the file, and "+
+			"`tenet propose FILE`", no, rec.Key)
+	}
+	return fmt.Errorf("%w\nNothing was opened: your token may only read", no)
+}
+
+// keptText adds to what has kept an edited text from being written where the text is, and what to do with it.
+func keptText(err error, key knowledge.Key, name string) error {
+	say := "mend it, and write it with `tenet put`"
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && movedOn(conflict) {
+		say = fmt.Sprintf("`tenet diff %s %d %d` shows what came in meanwhile; put that into the file too, and "+
+			"write it with `tenet put %s --if-version %[3]d`", key, conflict.Want, conflict.Got, name)
+	} else if errors.Is(err, store.ErrForbidden) {
+		say = fmt.Sprintf("a contributor proposes it with `tenet propose %s`", name)
+	}
+	return fmt.Errorf("%w\nNothing was written. Your text is kept in %s: %s", err, name, say)
 }
 
 // editedOps reads what was saved: one op, which holds for the version that was opened.

@@ -109,6 +109,9 @@ func ofFlags(cmd *cobra.Command, err error) error {
 	return err
 }
 
+// movedOn reports whether a conflict is one of two versions that can be compared.
+func movedOn(c *store.ConflictError) bool { return c.Want > 0 && c.Got > 0 && c.Want != c.Got }
+
 // explain returns an error as lines for a person: what is wrong, and what to do about it.
 func explain(err error) string {
 	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
@@ -128,7 +131,13 @@ func explain(err error) string {
 		// else it says already what to do
 		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Want != knowledge.NoVersion &&
 			!strings.Contains(text, "\n") {
-			text += "\nSomebody has changed it since. Look at it with `tenet get`, and write on top of that version."
+			text += "\nSomebody has changed it since. "
+			if movedOn(conflict) {
+				text += fmt.Sprintf("`tenet diff %s %d %d` shows what came in. Put that into what you write, "+
+					"and write it with --if-version %[3]d.", conflict.Key, conflict.Want, conflict.Got)
+			} else {
+				text += "Look at it with `tenet get`, and write on top of that version."
+			}
 		}
 	case exitUnavailable:
 		if errors.Is(err, context.DeadlineExceeded) {

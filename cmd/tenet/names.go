@@ -74,11 +74,17 @@ func findKeys(ctx context.Context, a *app, d *door, keys ...*knowledge.Key) erro
 	return err
 }
 
-// findKey returns the key of the one document with an id.
+// shownKinds returns the kinds that everybody may read. The others are named with their kind: looking for an id there
+// would be a refused call in the audit that nobody has made.
+func shownKinds() []knowledge.Kind {
+	return slices.DeleteFunc(knowledge.Kinds(), func(k knowledge.Kind) bool { return knowledge.Describe(k).Hidden })
+}
+
+// findKey returns the key of the one document with an id, of those kinds that everybody may read.
 func findKey(ctx context.Context, s store.Reader, id string) (knowledge.Key, error) {
 	var found []string
 	var key knowledge.Key
-	for _, kind := range knowledge.Kinds() {
+	for _, kind := range shownKinds() {
 		one := knowledge.Key{Kind: kind, ID: id}
 		switch _, err := s.Get(ctx, one); {
 		case err == nil:
@@ -104,7 +110,7 @@ func findKey(ctx context.Context, s store.Reader, id string) (knowledge.Key, err
 // otherCase returns a document that has an id in other letters, "" if none is found: ids compare byte by byte.
 func otherCase(ctx context.Context, s store.Reader, id string) string {
 	for _, other := range []string{strings.ToUpper(id), strings.ToLower(id)} {
-		for _, kind := range knowledge.Kinds() {
+		for _, kind := range shownKinds() {
 			key := knowledge.Key{Kind: kind, ID: other}
 			if _, err := s.Get(ctx, key); err == nil && other != id {
 				return key.String()
@@ -340,7 +346,9 @@ func foreignFlags() map[string][]string {
 		"message": {"why", "comment"}, "m": {"message", "why", "comment"}, "body": {"why", "message"}, "a": {"all"},
 		"type":    {"kind"},
 		"comment": {"message"}, "reason": {"why", "message"}, "author": {"actor"}, "user": {"actor"},
-		"dry-run": {"diff"}, "force": {"overwrite", "yes"}, "token": {"token-file"}, "host": {"url"}, "server": {"url"},
+		"dry-run": {"diff"}, "force": {"overwrite", "yes"}, "token": {"token-file"}, "host": {"listen", "url"},
+		"server": {"url"}, "port": {"listen"}, "p": {"listen"}, "address": {"listen", "url"},
+		"addr": {"listen", "url"}, "bind": {"listen"},
 	}
 }
 
@@ -390,7 +398,7 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 			name,
 			cmd.Use)
 	}
-	return usageError("%s; see `%s --help`", err, cmd.CommandPath())
+	return usageError("%[1]s has no flag %[2]s%[3]s; see `%[1]s --help`", cmd.CommandPath(), dashes, name)
 }
 
 // withScheme completes an address without a scheme, such as localhost:8420. One of this machine speaks HTTP; to another

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -52,26 +54,13 @@ whatever the documents are. "tenet review" decides.`,
 		}
 		defer a.close(d)
 		p := &knowledge.Proposal{ProposalID: id.String(), Title: s.Title, Why: s.Why, IsActive: true}
-		for i := range ops {
-			if err := findKeys(ctx, a, d, &ops[i].Key); err != nil {
-				return err
-			}
-			o, err := knowledge.ProposedOpOf(&ops[i])
-			if err != nil {
-				return err
-			}
-			p.Ops = append(p.Ops, o)
-		}
-		if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (any, error) {
-			if p.Title == "" {
-				store.TitleProposal(ctx, d, p, ops)
-			}
-			return nil, store.FillVersions(ctx, d, p)
-		}); err != nil {
+		if err := fillProposal(ctx, a, d, p, ops); err != nil {
 			return err
 		}
-		if err := p.Validate(); err != nil {
-			return err
+		if s.DryRun == dryNone {
+			if done, err := proposedBefore(ctx, a, d, p, ops); done || err != nil {
+				return err
+			}
 		}
 		ops = []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}
 		err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
@@ -79,6 +68,97 @@ whatever the documents are. "tenet review" decides.`,
 			a.say("it waits for somebody else: `tenet review show %[1]s`, then `tenet review approve %[1]s` and "+
 				"`tenet review apply %[1]s`", id)
 		}
+		return err
+	})
+}
+
+// fillProposal gives a proposal its ops, with the versions that they are made for, and a title where it has none.
+func fillProposal(ctx context.Context, a *app, d *door, p *knowledge.Proposal, ops []knowledge.Op) error {
+	for i := range ops {
+		if err := findKeys(ctx, a, d, &ops[i].Key); err != nil {
+			return err
+		}
+		o, err := knowledge.ProposedOpOf(&ops[i])
+		if err != nil {
+			return err
+		}
+		p.Ops = append(p.Ops, o)
+	}
+	if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (any, error) {
+		if p.Title == "" {
+			store.TitleProposal(ctx, d, p, ops)
+		}
+		return nil, store.FillVersions(ctx, d, p)
+	}); err != nil {
+		return err
+	}
+	return p.Validate()
+}
+
+// proposedBefore says of a proposal that would change nothing, or whose ops the same writer has proposed and that
+// waits, that it is not made.
+func proposedBefore(ctx context.Context, a *app, d *door, p *knowledge.Proposal, ops []knowledge.Op) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	if same, err := changesNothing(ctx, d, ops); err != nil || same {
+		if same {
+			a.say("nothing was changed, and nothing is proposed: it is so already")
+		}
+		return same, err
+	}
+	actor, err := d.actor(ctx)
+	if err != nil {
+		return false, err
+	}
+	p.Normalize()
+	waiting, err := d.List(ctx, knowledge.Query{
+		Kind: knowledge.KindProposal, Status: knowledge.ProposalOpen, Limit: knowledge.MaxLimit,
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, rec := range waiting.Records {
+		doc, err := rec.Document()
+		if err != nil {
+			return false, err
+		}
+		is, ok := doc.(*knowledge.Proposal)
+		if !ok || is.OpsDigest != p.OpsDigest || is.CreatedBy != actor || is.ProposalID == p.ProposalID {
+			continue
+		}
+		return true, sayProposed(a, &store.ProposedError{Key: rec.Key}, knowledge.BatchID{})
+	}
+	return false, nil
+}
+
+// changesNothing reports whether every op would leave its document as it is. What it can't tell, the server does.
+func changesNothing(ctx context.Context, d store.Reader, ops []knowledge.Op) (bool, error) {
+	for i := range ops {
+		rec, err := d.Get(ctx, ops[i].Key)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		before, err := rec.Document()
+		if err != nil {
+			return false, err
+		}
+		if after, err := ops[i].Next(before); err != nil || !knowledge.SameContent(before, after) {
+			return false, nil //nolint:nilerr // the store reports the fault
+		}
+	}
+	return true, nil
+}
+
+// sayProposed prints what has become of a write that waits as a proposal.
+func sayProposed(a *app, made *store.ProposedError, sent knowledge.BatchID) error {
+	return a.print(struct {
+		State    string        `json:"state"`
+		Proposal knowledge.Key `json:"proposal"`
+	}{"proposed", made.Key}, func(w io.Writer, _ screen) error {
+		_, err := io.WriteString(w, saidProposed(made, sent))
 		return err
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,11 +42,7 @@ decides about their own, and agents decide about none.`,
 		Long:        `Lists the proposals that are open, or those of another state.`,
 		Annotations: prints(asWide, asCSV, asName),
 	}, &list, func(ctx context.Context, _ []string) error {
-		f := filters{Limit: knowledge.MaxLimit, All: true, Active: "true"}
-		if list.State != "any" {
-			f.Status = list.State
-		}
-		return listDocuments(ctx, a, knowledge.KindProposal, &f)
+		return listProposals(ctx, a, list.State)
 	})
 	a.command(review, &cobra.Command{
 		Use: "show ID", Short: "Show what a proposal would do, and what was said of it",
@@ -84,6 +81,30 @@ who has applied it.`},
 is no longer as the proposal saw it, nothing is done.`,
 		Example: `  tenet review apply 01890a5d-ac96-774b-bcce-b302099a8050`, Args: cobra.ExactArgs(1),
 	}, nil, func(ctx context.Context, args []string) error { return applyProposal(ctx, a, args[0]) })
+}
+
+func listProposals(ctx context.Context, a *app, state string) error {
+	f := filters{Limit: knowledge.MaxLimit, All: true, Active: "true"}
+	if state != "any" {
+		f.Status = state
+	}
+	if err := proposalState(state); err != nil {
+		return err
+	}
+	return listDocuments(ctx, a, knowledge.KindProposal, &f)
+}
+
+// proposalState refuses what --state does not know.
+func proposalState(given string) error {
+	states := append(knowledge.ProposalStates(), "any")
+	if slices.Contains(states, given) {
+		return nil
+	}
+	all := strings.Join(states, ", ")
+	if near := knowledge.Nearest(given, slices.Values(states)); near != "" {
+		return usageError("--state %q: did you mean %s? There are %s", given, near, all)
+	}
+	return usageError("--state %q: want one of %s", given, all)
 }
 
 // onProposal changes a proposal as it is now. Change returns the batch, or that nothing is left to do.
@@ -282,7 +303,11 @@ func showProposal(ctx context.Context, a *app, id string) error {
 
 func writeProposal(w io.Writer, p *knowledge.Proposal, list []store.ProposedChange) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s by %s, %s UTC, %s, ops %.12s\n", cell(p.Title), p.Key(), p.CreatedBy, moment(p.CreatedAt),
+	by := p.CreatedBy
+	if agent := p.Agent(); agent != "" {
+		by += ", by agent " + cell(agent)
+	}
+	fmt.Fprintf(&b, "%s\n%s by %s, %s UTC, %s, ops %.12s\n", cell(p.Title), p.Key(), by, moment(p.CreatedAt),
 		p.State, p.OpsDigest)
 	if p.Why != "" {
 		fmt.Fprintf(&b, "\n%s\n", p.Why)

@@ -121,15 +121,13 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 		a.say("no packs are named, so that every rule and practice is taken: `packs: [ID]` in %s says which; "+
 			"`tenet list packs` shows them", treeFile)
 	}
-	var notes syncNotes
-	notes.leftOut(s, p, strict)
-	notes.skills(s, p, strict)
-	notes.cut(s, p)
-	notes.twice(p)
+	notes := notesOf(s, p, strict)
 	switch {
 	case len(notes) == 0:
 	case len(drift) == 0 && !s.Verbose: // they were told when what they are about was written
-		a.say("%s: --verbose shows them", plural(len(notes), "note", "notes"))
+		all := *s
+		all.Verbose = true // which names one by one what is else counted
+		a.say("%s: --verbose shows them", plural(len(notesOf(&all, p, strict)), "note", "notes"))
 	default:
 		for _, note := range notes {
 			a.say("%s", note)

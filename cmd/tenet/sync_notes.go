@@ -12,6 +12,15 @@ import (
 // syncNotes are what a sync says of documents that assistants do not get as they stand, a line for each.
 type syncNotes []string
 
+func notesOf(s *syncSettings, p *treesync.Plan, strict map[string]bool) syncNotes {
+	var n syncNotes
+	n.leftOut(s, p, strict)
+	n.skills(s, p, strict)
+	n.cut(s, p)
+	n.twice(p)
+	return n
+}
+
 func (n *syncNotes) add(format string, args ...any) { *n = append(*n, fmt.Sprintf(format, args...)) }
 
 // leftOut says what assistants do not get: what is mandatory one by one, and of many others how many.

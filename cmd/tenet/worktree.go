@@ -36,6 +36,7 @@ type workTree struct {
 	*worktree.Tree
 	config treeConfig
 	cache  string // where its bundle is kept
+	alone  bool   // it is no work tree of git, but the folder itself
 	kept   bool   // what it takes is what was kept, since the server is away or was not asked
 }
 
@@ -52,7 +53,7 @@ func openTree(a *app, dir string) (*workTree, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &workTree{Tree: tree}
+	w := &workTree{Tree: tree, alone: !ok}
 	f, err := tree.Read(treeFile)
 	if err != nil {
 		return nil, usageError("%s: %s", treeFile, err)

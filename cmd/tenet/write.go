@@ -85,13 +85,7 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 		return d.Apply(ctx, b)
 	})
 	if made, ok := errors.AsType[*store.ProposedError](err); ok {
-		return a.print(struct {
-			State    string        `json:"state"`
-			Proposal knowledge.Key `json:"proposal"`
-		}{"proposed", made.Key}, func(w io.Writer, _ screen) error {
-			_, err := io.WriteString(w, saidProposed(made, b.ID))
-			return err
-		})
+		return sayProposed(a, made, b.ID)
 	}
 	if err != nil {
 		return inDoubt(withCategories(ctx, d, ops, ofDocuments(ops, err)), id)
@@ -171,6 +165,9 @@ func writeReceipt(w io.Writer, b *knowledge.Batch, r *knowledge.Receipt) error {
 			continue
 		}
 		did := past(op.Verb, rec.Version)
+		if decided := decision(&op); decided != "" {
+			did = decided
+		}
 		if r.Left(i) {
 			did = "unchanged"
 		}
@@ -184,6 +181,18 @@ func writeReceipt(w io.Writer, b *knowledge.Batch, r *knowledge.Receipt) error {
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// decision returns the state in which an op leaves a proposal, "" for none: then it says more than that it is updated.
+func decision(op *knowledge.Op) string {
+	var said struct {
+		State string `json:"state"`
+	}
+	if op.Key.Kind != knowledge.KindProposal || op.Verb != knowledge.VerbPatch {
+		return ""
+	}
+	_ = json.Unmarshal(op.Patch, &said) // what it does not say is ""
+	return said.State
 }
 
 // past says what a verb has done.

@@ -27,7 +27,7 @@ func (c call) fits(ctx context.Context, i int, op *knowledge.Op, before, after k
 		err = store.CheckBases(ctx, c.s.next.Get, is)
 	}
 	if err == nil {
-		err = c.tryOut(ctx, is)
+		_, err = c.tryOut(ctx, is)
 	}
 	conflict, moved := errors.AsType[*store.ConflictError](err)
 	switch {
@@ -51,18 +51,23 @@ func addsApproval(was, is *knowledge.Proposal) bool {
 	return false
 }
 
-// tryOut returns what the store below says to the ops of a proposal, which it takes back. What can't be tried now, as
-// in an outage, is left to who applies it.
-func (c call) tryOut(ctx context.Context, p *knowledge.Proposal) error {
+// tryOut returns what the store below says to the ops of a proposal, which it takes back; and its answer where they
+// would change nothing. What can't be tried now, as in an outage, is left to who applies it.
+func (c call) tryOut(ctx context.Context, p *knowledge.Proposal) (unchanged *knowledge.Receipt, err error) {
 	ops, err := p.ApplyOps()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: c.caller.ID, Ops: ops[:len(ops)-1], Dry: true}
-	if _, err = c.s.next.Apply(ctx, b); errors.Is(err, store.ErrUnavailable) {
-		return nil
+	switch r, err := c.s.next.Apply(ctx, b); {
+	case errors.Is(err, store.ErrUnavailable):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case r.Unchanged:
+		return &r, nil
 	}
-	return err
+	return nil, nil
 }
 
 // partOf returns the pointer to what an op writes, below the op.

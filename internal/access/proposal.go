@@ -376,10 +376,7 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 	}
 	p := &knowledge.Proposal{
 		ProposalID: b.ID.String(), IsActive: true,
-		Why: "Written by " + c.caller.writer() + ", whose writes wait for a person.",
-	}
-	if b.Message != "" {
-		p.Why = b.Message + "\n\n" + p.Why
+		Why: c.caller.saysSo(b.Message),
 	}
 	for i := range b.Ops {
 		op := b.Ops[i]
@@ -416,12 +413,46 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 		p, true
 }
 
-// writer says who writes, of an agent: by an account of its own, or with that of a person.
-func (c *Caller) writer() string {
-	if c.Using == "" {
-		return c.ID + ", an agent"
+// saysSo returns why something is proposed with the sentence that an agent has written it, below what it says itself.
+func (c *Caller) saysSo(why string) string {
+	said := knowledge.WrittenBy(c.ID, c.Using)
+	switch {
+	case strings.HasSuffix(why, said):
+		return why
+	case why == "":
+		return said
 	}
-	return "the agent " + c.Using + " for " + c.ID
+	return why + "\n\n" + said
+}
+
+// signed returns a batch of an agent whose new proposals say so, as those do that are made of its other writes. Sent
+// again, also by another agent of the same person, it is the same batch.
+func (c call) signed(ctx context.Context, b knowledge.Batch) (knowledge.Batch, error) {
+	if !c.caller.Agent || !b.At.IsZero() {
+		return b, nil
+	}
+	sent := b
+	for i := range sent.Ops {
+		op := &sent.Ops[i]
+		p := proposalOf(op.Doc)
+		if p == nil || op.IfVersion > 0 || op.IfBatch != (knowledge.BatchID{}) {
+			continue
+		}
+		if _, err := c.s.next.Get(ctx, op.Key); err == nil && op.IfVersion == knowledge.AnyVersion {
+			continue // it edits one
+		}
+		if b.Origin == ([32]byte{}) {
+			var err error
+			if b.Origin, err = sent.Fingerprint(); err != nil {
+				return b, err
+			}
+			b.Ops = slices.Clone(sent.Ops)
+		}
+		says := *p
+		says.Why = c.caller.saysSo(p.Why)
+		b.Ops[i].Doc = &says
+	}
+	return b, nil
 }
 
 // newestProposals is how many open proposals are looked through for one that says the same: who repeats a write does it

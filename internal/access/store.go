@@ -233,6 +233,9 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err := c.confine(ctx, &b); err != nil {
 		return knowledge.Receipt{}, err
 	}
+	if b, err = c.signed(ctx, b); err != nil {
+		return knowledge.Receipt{}, err
+	}
 	asked := b
 	if b, err = c.judge(ctx, b); err != nil {
 		return c.instead(ctx, &asked, err)
@@ -269,7 +272,8 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 	if !ok || next.Validate() != nil {
 		return knowledge.Receipt{}, c.forbid(ctx, d.verb, d.key, d.no)
 	}
-	if err := c.tryOut(ctx, p); err != nil {
+	same, err := c.tryOut(ctx, p)
+	if err != nil {
 		// Sent again it gets the answer of the first time, whatever has become of the documents since.
 		if again, failed := c.taken(ctx, b.ID); failed != nil {
 			return knowledge.Receipt{}, failed
@@ -277,10 +281,16 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 			return knowledge.Receipt{}, err
 		}
 	}
+	if same != nil { // nobody needs to read what changes nothing
+		if again, failed := c.taken(ctx, b.ID); failed != nil {
+			return knowledge.Receipt{}, failed
+		} else if !again {
+			return knowledge.Receipt{Batch: b.ID, Records: same.Records, Dry: b.Dry, Unchanged: true}, nil
+		}
+	}
 	if made := c.waiting(ctx, p); made != nil && !b.Dry {
 		return knowledge.Receipt{}, made
 	}
-	var err error
 	if next.Origin, err = b.Fingerprint(); err != nil {
 		return knowledge.Receipt{}, err
 	}

@@ -93,4 +93,17 @@ func TestAProposalNamesTheAgentThatACallNames(t *testing.T) {
 	if r := n.do(ask{path: "/api/v1/proposals"}); !strings.Contains(string(r.body), want) {
 		t.Errorf("the proposals don't say %q: %s", want, r.body)
 	}
+	const id = "01890a5d-ac96-774b-bcce-b30209900099"
+	made := ask{method: http.MethodPost, path: "/api/v1/proposals", body: `{"proposal_id":"` + id + `",` +
+		`"title":"Higher","why":"Seen twice.","ops":[{"verb":"patch","kind":"rule","id":"SEC-001","if_version":1,` +
+		`"patch":{"priority":3}}]}`}.with("Tenet-Agent", "cody").with("Idempotency-Key", id)
+	for range 2 { // sent again it is the same
+		if r := n.do(made); r.status != http.StatusCreated {
+			t.Fatalf("a proposal of an agent: status %d: %s", r.status, r.body)
+		}
+	}
+	const says = `"why":"Seen twice.\n\nWritten by the agent cody for `
+	if r := n.do(ask{path: "/api/v1/proposals/" + id}); !strings.Contains(string(r.body), says) {
+		t.Errorf("a proposal that an agent makes doesn't say %q: %s", says, r.body)
+	}
 }

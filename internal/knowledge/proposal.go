@@ -323,6 +323,32 @@ func (p *Proposal) ApplyID() BatchID {
 // MayBeApplyID reports whether a batch may be one that applies a proposal. Other ids are made of time and chance.
 func MayBeApplyID(id BatchID) bool { return id.Version() == 5 }
 
+// What begins and ends the line that says of a proposal which agent has written it for whom.
+const (
+	agentBegins = "Written by the agent "
+	agentEnds   = ", whose writes wait for a person."
+)
+
+// WrittenBy returns the line that says at the end of a proposal's Why that an agent has written it: with an account of
+// its own, or, where it has a name beside that, with that of a person.
+func WrittenBy(account, agent string) string {
+	if agent == "" {
+		return "Written by " + account + ", an agent" + agentEnds
+	}
+	return agentBegins + agent + " for " + account + agentEnds
+}
+
+// Agent returns the name of the agent that has written a proposal with the account of a person, "" for none.
+func (p *Proposal) Agent() string {
+	said := p.Why[strings.LastIndexByte(p.Why, '\n')+1:]
+	name, begins := strings.CutPrefix(said, agentBegins)
+	name, ends := strings.CutSuffix(name, " for "+p.CreatedBy+agentEnds)
+	if !begins || !ends {
+		return ""
+	}
+	return name
+}
+
 // SameOps reports whether ops are exactly the ops of the proposal, in their order.
 func (p *Proposal) SameOps(ops []Op) bool {
 	want, err := p.ApplyOps()
@@ -363,7 +389,12 @@ func describeProposal() *Description {
 		Columns: []Column{
 			column("ID", func(p *Proposal) string { return p.ProposalID }),
 			column("STATE", func(p *Proposal) string { return p.State }),
-			column("BY", func(p *Proposal) string { return p.CreatedBy }),
+			column("BY", func(p *Proposal) string {
+				if agent := p.Agent(); agent != "" {
+					return p.CreatedBy + ", by agent " + agent
+				}
+				return p.CreatedBy
+			}),
 			column("OPS", func(p *Proposal) string { return strconv.Itoa(len(p.Ops)) }),
 			column("APPROVALS", func(p *Proposal) string {
 				if len(p.Overrides()) > 0 {
