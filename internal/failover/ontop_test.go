@@ -401,3 +401,22 @@ func TestWhatTheMirrorHadNoRoomForIsShownInOrder(t *testing.T) {
 		})
 	}
 }
+
+// What the mirror has no room for is shown over what lies there of the same document.
+func TestWhatTheMirrorHadNoRoomForIsShownOverWhatLiesThere(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.write(knowledge.Put(titled("R", "first"), knowledge.NoVersion))
+	r, err := c.s.Get(t.Context(), ruleKey("R"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.full.Store(true)
+	rec := c.write(onto(titled("R", "second"), r))
+	if r, err = c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Pending != rec.Batch || titleOf(t, r) != "second" {
+		t.Errorf("R reads as %+v, %v, want the second of batch %s", r, err, rec.Batch)
+	}
+}

@@ -217,8 +217,8 @@ func (rd *reader) get(ctx context.Context, key knowledge.Key) (*knowledge.Record
 func (rd *reader) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	r, err := rd.mirror.get(ctx, key)
 	// A damaged mirror may answer from SQLite's page cache and still lack the waiting batches.
-	if errors.Is(err, store.ErrUnavailable) ||
-		(r == nil || r.Pending == knowledge.BatchID{}) && (rd.mirror.suspect.Load() || rd.waits.hides(key)) {
+	if errors.Is(err, store.ErrUnavailable) || rd.waits.hides(key) ||
+		(r == nil || r.Pending == knowledge.BatchID{}) && rd.mirror.suspect.Load() {
 		if r, waits := rd.waits.journalled(ctx, key); waits {
 			return r, nil
 		}

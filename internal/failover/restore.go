@@ -44,6 +44,7 @@ func (q *queue) restore(ctx context.Context) error {
 		after = entries[len(entries)-1].Seq
 		q.waits.note(entries...)
 	}
+	q.waits.known.Store(true)
 	if laid {
 		q.waits.laid()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,4 +76,56 @@ type bare struct{ failover.Mirror }
 
 func (b *bare) Overlaid(context.Context) (map[knowledge.BatchID][]knowledge.Key, error) {
 	return map[knowledge.BatchID][]knowledge.Key{}, nil
+}
+
+// TestAStartShowsNoOlderWriteThanTheMirrorHas has two writes of a document waiting, more batches apart than are read
+// from the journal at once, and a mirror that shows them and takes no more. After a start nothing older than the last one
+// is shown, although the first is known earlier.
+func TestAStartShowsNoOlderWriteThanTheMirrorHas(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g), patient)
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.write(knowledge.Put(titled("R", "first"), knowledge.NoVersion))
+	for i := range 510 {
+		c.write(knowledge.Put(rule(fmt.Sprint("w-", i)), knowledge.NoVersion))
+	}
+	r, err := c.s.Get(t.Context(), ruleKey("R"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.write(onto(titled("R", "last"), r))
+	c.end()
+	p := &paged{reached: make(chan struct{}), hold: make(chan struct{})}
+	g.full.Store(true)
+	c.open(behind(g), patient, func(o *failover.Options) {
+		g.Mirror = &bare{Mirror: g.Mirror}
+		p.Journal, o.Journal = o.Journal, p
+	})
+	<-p.reached
+	r, err = c.s.Get(t.Context(), ruleKey("R"))
+	if err != nil || titleOf(t, r) != "last" {
+		t.Errorf("R reads as %+v, %v, want what was written last", r, err)
+	}
+	close(p.hold)
+	waitFor(t, "the whole journal is known", func() bool {
+		r, err := c.s.Get(t.Context(), ruleKey("R"))
+		return err == nil && titleOf(t, r) == "last" && c.s.Level().Lacking > 510
+	})
+}
+
+// paged is a journal whose second page, and those after it, are not read before hold is closed.
+type paged struct {
+	failover.Journal
+	once          sync.Once
+	reached, hold chan struct{}
+}
+
+func (p *paged) Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error) {
+	if after > 0 {
+		p.once.Do(func() { close(p.reached) })
+		<-p.hold
+	}
+	return p.Journal.Oldest(ctx, after, n)
 }

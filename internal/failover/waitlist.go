@@ -22,6 +22,7 @@ type waitlist struct {
 	unlaid  map[knowledge.BatchID]bool // of them, those that could not be laid over the mirror
 
 	hidden atomic.Bool // there are unlaid ones
+	known  atomic.Bool // the list has all that waits: after a start it is read from the journal, the oldest first
 }
 
 func newWaitlist(j Journal) *waitlist {
@@ -137,8 +138,11 @@ func (w *waitlist) on(keys ...knowledge.Key) bool {
 }
 
 // journalled returns the document that the last waiting batch leaves, as the journal has it; false if no batch waits or
-// the journal can't tell.
+// the journal can't tell, as until the list is complete: nobody knows before which batch is the last.
 func (w *waitlist) journalled(ctx context.Context, key knowledge.Key) (*knowledge.Record, bool) {
+	if !w.known.Load() {
+		return nil, false
+	}
 	w.mu.Lock()
 	id, waits := w.pending[key]
 	w.mu.Unlock()
