@@ -51,7 +51,8 @@ type app struct {
 	settings map[*cobra.Command][]*setting // of each command
 	own      []*setting                    // of the running command
 	file     *settingsFile
-	word     string // the first argument, where it is no flag
+	word     string                   // the first argument, where it is no flag
+	from     map[knowledge.Key]string // the files that documents were read from, where these are several
 }
 
 // run executes the command that args name and returns the exit code.
@@ -93,7 +94,10 @@ func (a *app) nobodyThere(err error) string {
 }
 
 func newApp(in io.Reader, out, errs io.Writer, env func(string) (string, bool)) *app {
-	a := &app{in: in, out: out, err: errs, env: env, settings: map[*cobra.Command][]*setting{}, file: &settingsFile{}}
+	a := &app{
+		in: in, out: out, err: errs, env: env, settings: map[*cobra.Command][]*setting{}, file: &settingsFile{},
+		from: map[knowledge.Key]string{},
+	}
 	a.root = &cobra.Command{
 		Use:   "tenet",
 		Short: "Keep a team's engineering rules, practices and templates in one place",
@@ -153,7 +157,7 @@ func (a *app) command(parent, cmd *cobra.Command, pointer any,
 			return err
 		}
 		a.own = list
-		return ofFlags(cmd, do(cmd.Context(), args))
+		return a.orNearest(cmd.Context(), ofFlags(cmd, do(cmd.Context(), args)))
 	}
 	parent.AddCommand(cmd)
 	return cmd

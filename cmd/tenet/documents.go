@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"tenet/internal/knowledge"
 )
@@ -83,6 +85,24 @@ func kindOf(raw json.RawMessage) (knowledge.Kind, error) {
 			return k, nil
 		}
 	}
-	return "", knowledge.Invalid("", "no rule_id, practice_id, template_id, category_id or violation_id: name the "+
-		"kind with --kind")
+	fields := map[string]bool{} // of documents that have an id: these are no slips
+	var ids, names []string
+	for _, k := range knowledge.Kinds() {
+		ids = append(ids, k.IDField())
+		names = append(names, k.IDField(), string(k))
+		for _, f := range knowledge.FieldsOf(k) {
+			fields[f.Name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if fields[name] {
+			continue
+		}
+		if near := knowledge.Nearest(name, slices.Values(names)); near != "" {
+			return "", knowledge.Invalid("", "no field says what it is: did you mean %s_id by %q?",
+				strings.TrimSuffix(near, "_id"), name)
+		}
+	}
+	return "", knowledge.Invalid("", "no field says what it is: want one of %s; or name the kind with --kind",
+		strings.Join(ids, ", "))
 }

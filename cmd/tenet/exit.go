@@ -185,6 +185,9 @@ func explainInvalid(err error, invalid *knowledge.InvalidError) string {
 
 func faultText(invalid *knowledge.InvalidError, f knowledge.Fault) string {
 	where := f.Pointer
+	if strings.HasSuffix(where, "/category") && strings.HasPrefix(f.Detail, "missing: ") {
+		f.Detail += "; `tenet list categories` shows those that there are"
+	}
 	if invalid.Query {
 		where = strings.TrimPrefix(where, "/")
 	}

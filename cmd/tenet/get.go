@@ -73,8 +73,7 @@ func get(ctx context.Context, a *app, args []string, s *getSettings) error {
 		case s.Label != "":
 			return readAtLabel(ctx, d, key, s.Label)
 		}
-		rec, err := d.Get(ctx, key)
-		return rec, orNearest(ctx, d, key, err)
+		return d.Get(ctx, key)
 	})
 	if err != nil {
 		return err

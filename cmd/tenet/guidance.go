@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +15,7 @@ import (
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
+	"tenet/internal/treesync"
 	"tenet/internal/worktree"
 )
 
@@ -48,7 +51,7 @@ where no flag says otherwise. docs/scopes.md describes the patterns.`,
 			Label:  s.Label,
 			Budget: guidance.Budget{Tokens: s.Budget, Family: s.Family, Explain: s.Explain || s.Budget == 0},
 		}
-		if err := asTreeTakes(ctx, a, args, &q); err != nil {
+		if err := errors.Join(checkTarget(s.Target), asTreeTakes(ctx, a, args, &q)); err != nil {
 			return err
 		}
 		for _, arg := range args {
@@ -85,6 +88,15 @@ where no flag says otherwise. docs/scopes.md describes the patterns.`,
 			return err
 		})
 	})
+}
+
+// checkTarget refuses a word that is nearly the name of an assistant. Any other one may be that of somebody's own tool.
+func checkTarget(name string) error {
+	known := treesync.Targets()
+	if near := knowledge.Nearest(name, slices.Values(known)); near != "" && near != name {
+		return usageError("--target %q: did you mean %s? There are %s", name, near, strings.Join(known, ", "))
+	}
+	return nil
 }
 
 // asTreeTakes fills in what the work tree of the files takes (.tenet.yaml), where the flags do not say it: the same
@@ -269,6 +281,9 @@ out.`,
 		}
 		p, err := inWorkTree(args[0])
 		if err != nil {
+			return err
+		}
+		if err := checkTarget(s.Target); err != nil {
 			return err
 		}
 		q, err := guidance.Query{Paths: []string{p}, Target: s.Target}.Check()

@@ -92,7 +92,7 @@ func ofJob(name string, err error) error {
 	case name == "backup.full":
 		return &noBackupsError{err}
 	case strings.HasPrefix(name, "backup."):
-		return fmt.Errorf("%w\nA tenet that was started without a backup directory or, on a PostgreSQL, without a "+
+		return usageError("%s\nA tenet that was started without a backup directory or, on a PostgreSQL, without a "+
 			"configuration of pgBackRest has no jobs of backups: `tenet backup setup --backup-dir DIR --write`, "+
 			"and start it anew; `tenet jobs list` shows those it has", err)
 	}
@@ -109,6 +109,9 @@ func (e *noBackupsError) Error() string {
 }
 
 func (e *noBackupsError) Unwrap() error { return e.err }
+
+// Is makes it an error about the settings: no document is missing.
+func (e *noBackupsError) Is(target error) bool { return target == errUsage }
 
 func listJobs(ctx context.Context, a *app) error {
 	return atRunning(ctx, a, func(ctx context.Context, c *client.Store) error {

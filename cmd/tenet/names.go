@@ -142,17 +142,60 @@ func nearestKey(ctx context.Context, s store.Reader, id string, kinds ...knowled
 	return ""
 }
 
-// orNearest adds to the error for a document that is not there the one whose id is nearly the same.
-func orNearest(ctx context.Context, s store.Reader, key knowledge.Key, err error) error {
+// orNearest adds to the error of any command for a document that is not there the one that was probably meant.
+func (a *app) orNearest(ctx context.Context, err error) error {
 	none, ok := errors.AsType[*store.NotFoundError](err)
-	if !ok || none.Archived || none.Key != key {
+	if !ok || none.Archived {
 		return err
 	}
-	if near := nearestKey(ctx, s, key.ID, key.Kind); near != "" {
-		return fmt.Errorf("%w: did you mean %s?", err, near)
+	d, no := a.openToLook(ctx)
+	if no != nil {
+		return err
 	}
-	return err
+	defer a.close(d)
+	near, _ := withTimeout(ctx, a.Timeout, func(ctx context.Context) (string, error) {
+		return meantKey(ctx, d, none.Key), nil
+	})
+	if near == "" {
+		return err
+	}
+	return &nearError{err, near}
 }
+
+// meantKey returns the document that was probably meant by a key that is none: the id may be that of another kind, or
+// nearly that of a document of this one; "" for none.
+func meantKey(ctx context.Context, s store.Reader, key knowledge.Key) string {
+	if kinds := knowledge.SelectKinds(); slices.Contains(kinds, string(key.Kind)) {
+		for _, kind := range kinds {
+			other := knowledge.Key{Kind: knowledge.Kind(kind), ID: key.ID}
+			if _, err := s.Get(ctx, other); err == nil && other != key {
+				return other.String()
+			}
+		}
+	}
+	if near := nearestKey(ctx, s, key.ID, key.Kind); near != key.String() {
+		return near
+	}
+	return "" // it is there, but not as it was asked for
+}
+
+// A nearError is an error for a document that is not there, with the one that was probably meant.
+type nearError struct {
+	err  error
+	near string
+}
+
+// Error puts the question behind the first line: others say what to do.
+func (e *nearError) Error() string {
+	first, rest, more := strings.Cut(e.err.Error(), "\n")
+	text := first + ": did you mean " + e.near + "?"
+	if more {
+		text += "\n" + rest
+	}
+	return text
+}
+
+func (e *nearError) Unwrap() error { return e.err }
 
 // A missingIDError says that no document has an id. It is [store.ErrNotFound].
 type missingIDError struct{ id, near string }

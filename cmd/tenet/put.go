@@ -60,7 +60,10 @@ written only if that is still the version that is there.`,
 		}
 		sayLeftToModel(a, ops)
 		if s.DryRun == dryClient {
-			a.say("%s valid; nothing was written", plural(int64(len(ops)), "document is", "documents are"))
+			for i := range ops {
+				sayScope(a, &ops[i], ops[i].Doc)
+			}
+			a.say("%s valid; nothing was written, and the server was not asked: --dry-run=server does", plural(int64(len(ops)), "document is", "documents are"))
 			return nil
 		}
 		open := a.open
@@ -227,6 +230,9 @@ func readPuts(ctx context.Context, a *app, names []string, s *putSettings) ([]kn
 		if err := note(i, err); err != nil {
 			return nil, err
 		}
+		if values[i].file != "" && ops[i].Doc != nil {
+			a.from[ops[i].Key] = values[i].file
+		}
 		if batch != (knowledge.BatchID{}) && !s.Create && !s.Force && s.IfVersion == "" {
 			ops[i].IfVersion, ops[i].IfBatch = knowledge.AnyVersion, batch
 		}
@@ -242,6 +248,7 @@ func readPuts(ctx context.Context, a *app, names []string, s *putSettings) ([]kn
 type putValue struct {
 	raw     json.RawMessage
 	pointer string // of faults, where there are several
+	file    string // where there are several
 }
 
 // readPutValues reads the documents of files, of the JSON and YAML files in folders, or of standard input for "-".
@@ -272,9 +279,9 @@ func readPutValues(ctx context.Context, a *app, names []string) ([]putValue, err
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		for i, raw := range list {
-			v := putValue{raw, fmt.Sprintf("/%d", i)}
+			v := putValue{raw: raw, pointer: fmt.Sprintf("/%d", i)}
 			if len(files) > 1 {
-				v.pointer = file + v.pointer
+				v.pointer, v.file = file+v.pointer, file
 			}
 			out = append(out, v)
 		}

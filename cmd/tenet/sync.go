@@ -41,8 +41,9 @@ with tenet-; in a shared file such as AGENTS.md it has one block between two mar
 that is somebody else's, a mark that is missing, a part that was edited by hand or a symbolic link is an error, and
 then nothing is written at all. What an assistant's form can't say is left out and named, and never said wider.
 
-With --check it fails with 1 when the tree is not in sync, and with 2 when that can't be told. While the server is
-away, what it said last counts.`,
+With --check it fails with 1 when the tree is not in sync, and with 2 when that can't be told. Where the repository, a
+pack or the label that it takes is not there, it fails with 3, with --check too. While the server is away, what it said
+last counts.`,
 		Example: `  tenet sync --target claude --target cursor
   tenet sync --check
   tenet sync --diff
@@ -75,7 +76,10 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 	}
 	p, b, err := planSync(ctx, a, w, s)
 	if err != nil {
-		if s.Check {
+		switch {
+		case s.Check && errors.Is(err, store.ErrNotFound):
+			return fmt.Errorf("can't tell: %w", err)
+		case s.Check:
 			return usageError("can't tell: %s", err)
 		}
 		return err

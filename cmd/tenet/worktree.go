@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +27,39 @@ type treeConfig struct {
 	Packs      []string `yaml:"packs"`
 	Targets    []string `yaml:"targets"`
 	Label      string   `yaml:"label"`
+}
+
+// read fills in what a file says, and names a field that there is not as its writer knows it.
+func (c *treeConfig) read(text []byte) error {
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		return err
+	}
+	if len(root.Content) == 0 {
+		return nil // nothing but comments
+	}
+	fields := root.Content[0]
+	if fields.Kind != yaml.MappingNode {
+		return errors.New("want fields, as in repository: acme.pay")
+	}
+	names := []string{"server", "repository", "packs", "targets", "label"}
+	for i := 0; i+1 < len(fields.Content); i += 2 {
+		name, value := fields.Content[i], fields.Content[i+1]
+		list := name.Value == "packs" || name.Value == "targets"
+		switch {
+		case !slices.Contains(names, name.Value):
+			hint := "there are " + strings.Join(names, ", ")
+			if near := knowledge.Nearest(name.Value, slices.Values(names)); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			return fmt.Errorf("line %d: there is no field %q: %s", name.Line, name.Value, hint)
+		case list && value.Decode(new([]string)) != nil:
+			return fmt.Errorf("line %d: %s: want a list of texts, as in %[2]s: [one, two]", value.Line, name.Value)
+		case !list && value.Decode(new(string)) != nil:
+			return fmt.Errorf("line %d: %s: want a text", value.Line, name.Value)
+		}
+	}
+	return root.Decode(c)
 }
 
 const treeFile = ".tenet.yaml"
@@ -59,9 +92,7 @@ func openTree(a *app, dir string) (*workTree, error) {
 		return nil, usageError("%s: %s", treeFile, err)
 	}
 	if f.Exists {
-		d := yaml.NewDecoder(bytes.NewReader(f.Text))
-		d.KnownFields(true)
-		if err := d.Decode(&w.config); err != nil && len(bytes.TrimSpace(f.Text)) > 0 {
+		if err := w.config.read(f.Text); err != nil {
 			return nil, usageError("%s: %s", filepath.Join(root, treeFile), err)
 		}
 	}
@@ -166,8 +197,7 @@ func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) 
 		return bundle.Fetch(store.WithLeaving(ctx), d.Store, server, want, kept)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the server first: `tenet new repository` and `tenet new "+
-			"pack` print one to fill in, and `tenet put FILE` writes it", err, treeFile)
+		return nil, fmt.Errorf("%w\n%s", err, w.toTake(err))
 	}
 	if err != nil {
 		return nil, err
@@ -178,6 +208,28 @@ func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) 
 		}
 	}
 	return b, nil
+}
+
+// toTake says how what a work tree takes comes to be there, and where it is named.
+func (w *workTree) toTake(err error) string {
+	none, _ := errors.AsType[*store.NotFoundError](err)
+	repository := w.config.Repository
+	switch {
+	case none != nil && none.Key.Kind == knowledge.KindLabel && w.config.Label == "":
+		return fmt.Sprintf("repository/%[2]s names that label: `tenet label set %[1]s` makes it, `tenet list labels` "+
+			"shows those that there are, and `tenet patch repository/%[2]s --set label=ID` names one of them",
+			none.Key.ID, repository)
+	case none != nil && none.Key.Kind == knowledge.KindLabel:
+		return fmt.Sprintf("`tenet label set %s` makes that label, and `tenet list labels` shows those that there are",
+			none.Key.ID)
+	case none != nil && none.Key.Kind == knowledge.KindPack && repository != "" &&
+		!slices.Contains(w.config.Packs, none.Key.ID):
+		return fmt.Sprintf("repository/%s takes that pack: `tenet new pack` prints one to fill in, and `tenet put FILE` "+
+			"writes it; `tenet list packs` shows those that there are, and `tenet patch repository/%[1]s --set "+
+			"'packs=[\"ID\"]'` names others", repository)
+	}
+	return fmt.Sprintf("What %s takes must stand in the server first: `tenet new repository` and `tenet new "+
+		"pack` print one to fill in, and `tenet put FILE` writes it", treeFile)
 }
 
 // relative returns a path from the work tree's root, false for one outside of it.

@@ -88,9 +88,10 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 		return sayProposed(a, made, b.ID)
 	}
 	if err != nil {
-		return inDoubt(withCategories(ctx, d, ops, ofDocuments(ops, err)), id)
+		return inDoubt(withCategories(ctx, d, ops, ofDocuments(ops, a.from, err)), id)
 	}
 	sayLoose(a, ops, &r)
+	sayLinks(ctx, a, d, ops, &r)
 	if a.Output == asName {
 		return printPlanned(a, ops)
 	}
@@ -98,8 +99,8 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 }
 
 // ofDocuments has the faults of a refused batch speak of the fields of its documents, as who wrote a document or
-// named a field knows them, and not of ops: a person has typed none.
-func ofDocuments(ops []knowledge.Op, err error) error {
+// named a field knows them, and not of ops: a person has typed none. from has the files that the documents come from.
+func ofDocuments(ops []knowledge.Op, from map[knowledge.Key]string, err error) error {
 	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
 	if !ok || invalid.Query {
 		return err
@@ -115,7 +116,10 @@ func ofDocuments(ops []knowledge.Op, err error) error {
 			}
 			op := &within[n]
 			if f.Pointer = field; len(within) > 1 {
-				f.Pointer = op.Key.String() + field
+				f.Pointer = op.Key.String() + ": " + field
+			}
+			if file := from[op.Key]; file != "" {
+				f.Pointer = file + ": " + f.Pointer
 			}
 			if f.Detail == "unknown field" {
 				f.Detail += fmt.Sprintf(": `tenet explain %s` lists the fields of a %[1]s", op.Key.Kind)

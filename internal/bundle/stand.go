@@ -87,7 +87,29 @@ func (v *view) compose(ctx context.Context, packs []string) (*knowledge.Composit
 	if len(packs) == 0 {
 		return nil, nil // everything
 	}
-	return knowledge.Compose(packs, func(id string) (*knowledge.Pack, error) { return store.PackOf(ctx, v.get, id) })
+	c, err := knowledge.Compose(packs, func(id string) (*knowledge.Pack, error) { return store.PackOf(ctx, v.get, id) })
+	if missing, ok := errors.AsType[*knowledge.MissingPackError](err); ok {
+		return nil, &missingPackError{missing}
+	}
+	return c, err
+}
+
+// A missingPackError is a [*knowledge.MissingPackError] that is a [*store.NotFoundError] too, as a missing repository
+// and a missing label are.
+type missingPackError struct{ *knowledge.MissingPackError }
+
+func (e *missingPackError) Unwrap() []error {
+	key := knowledge.Key{Kind: knowledge.KindPack, ID: e.ID}
+	return []error{e.MissingPackError, &store.NotFoundError{Key: key}}
+}
+
+// Fault says why what a repository takes can't be computed, where its packs or its label are to blame; else it is "".
+func Fault(err error) string {
+	_, ring := errors.AsType[*knowledge.CycleError](err)
+	if ring || errors.Is(err, store.ErrNotFound) {
+		return err.Error()
+	}
+	return ""
 }
 
 // each calls fn with every active document of the view.

@@ -117,7 +117,7 @@ type subscription struct {
 // on.
 func takeAll(ctx context.Context, s store.Past, label string, subs map[string]*subscription) error {
 	v, err := stand(ctx, s, label)
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
+	if Fault(err) != "" || errors.Is(err, store.ErrGone) {
 		for _, sub := range subs {
 			sub.fault = err.Error()
 		}
@@ -128,9 +128,7 @@ func takeAll(ctx context.Context, s store.Past, label string, subs map[string]*s
 	}
 	for _, sub := range subs {
 		sub.chosen, err = v.compose(ctx, sub.packs)
-		_, missing := errors.AsType[*knowledge.MissingPackError](err)
-		_, ring := errors.AsType[*knowledge.CycleError](err)
-		if missing || ring || errors.Is(err, store.ErrGone) {
+		if Fault(err) != "" || errors.Is(err, store.ErrGone) {
 			sub.fault, err = err.Error(), nil
 		}
 		if err != nil {

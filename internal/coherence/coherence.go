@@ -1,6 +1,7 @@
 // Package coherence refuses writes whose documents would not fit together: packs that extend each other in a ring, that
 // loosen what they extend, that name packs which are not there, or that leave use while others extend them; labels at
-// positions that the log has not reached; principals that stand for erased people.
+// positions that the log has not reached; repositories with assistants that nothing can be written for; principals that
+// stand for erased people.
 package coherence
 
 import (
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -109,8 +111,10 @@ func (s *Store) check(ctx context.Context, b *knowledge.Batch) error {
 // concerns reports whether a batch writes anything that must fit to something else.
 func concerns(b *knowledge.Batch) bool {
 	for i := range b.Ops {
-		if k := b.Ops[i].Key.Kind; k == knowledge.KindPack || k == knowledge.KindLabel || k == knowledge.KindPrincipal {
+		switch b.Ops[i].Key.Kind {
+		case knowledge.KindPack, knowledge.KindLabel, knowledge.KindPrincipal, knowledge.KindRepository:
 			return true
+		default:
 		}
 	}
 	return false
@@ -180,7 +184,7 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 	if op.Key.Kind == knowledge.KindPrincipal {
 		return w.principal(ctx, op.Key)
 	}
-	if op.Key.Kind != knowledge.KindPack && op.Key.Kind != knowledge.KindLabel {
+	if k := op.Key.Kind; k != knowledge.KindPack && k != knowledge.KindLabel && k != knowledge.KindRepository {
 		return nil
 	}
 	d, err := w.look(ctx, op.Key)
@@ -202,8 +206,40 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 			func(key knowledge.Key) (knowledge.Document, error) { return w.look(ctx, key) })
 	case *knowledge.Label:
 		return w.label(ctx, d)
+	case *knowledge.Repository:
+		return w.targets(ctx, d)
 	}
 	return nil
+}
+
+// targets refuses new assistants of a repository that nothing can be written for: every sync of it would fail. Those
+// that it has already stay, so that its other fields can be written.
+func (w *writing) targets(ctx context.Context, r *knowledge.Repository) error {
+	before, err := w.current(ctx, r.Key())
+	if err != nil {
+		return err
+	}
+	known := interchange.Targets()
+	if old, ok := before.(*knowledge.Repository); ok {
+		known = append(known, old.Targets...)
+	}
+	var faulty knowledge.InvalidError
+	for i, name := range r.Targets {
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := "want one of " + strings.Join(interchange.Targets(), ", ")
+		if near := knowledge.Nearest(name, slices.Values(interchange.Targets())); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		faulty.Faults = append(faulty.Faults, knowledge.Fault{
+			Pointer: "/targets/" + strconv.Itoa(i), Detail: strconv.Quote(name) + " is no assistant that tenet writes for: " + hint,
+		})
+	}
+	if len(faulty.Faults) == 0 {
+		return nil
+	}
+	return &faulty
 }
 
 // extended refuses to take a pack out of use that others in use extend: they would hold for nobody any more.

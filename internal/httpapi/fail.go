@@ -50,6 +50,9 @@ func (c *call) fail(err error) {
 
 func (c *call) sendProblem(p *api.Problem) {
 	p.RequestID = c.request.RequestID()
+	if p.Code == "internal" { // the message is often all that a person is shown
+		p.Detail += ", " + p.RequestID
+	}
 	h := c.Header()
 	h.Del("Etag")
 	h.Del("Link")

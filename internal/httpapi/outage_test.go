@@ -161,7 +161,8 @@ func TestPanicsAreAnsweredAndLogged(t *testing.T) {
 		t.Fatalf("got %d %s", r.status, r.body)
 	}
 	checkReply(t, r)
-	r.holds(t, `{"code":"internal","request_id":"find-me"}`)
+	r.holds(t, `{"code":"internal","request_id":"find-me",`+
+		`"detail":"the log of tenet says more at this request's id, find-me"}`)
 	for _, want := range []string{"find-me", "out of order", "panicking", rulePath} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not hold %q: %s", want, &log)

@@ -42,6 +42,27 @@ func LanguagesOf(clean string) []string {
 	return languageTable[path.Ext(base)]
 }
 
+// NearestLanguage returns the language that was probably meant by a name that no file's language has; "" for none.
+func NearestLanguage(name string) string {
+	if other := map[string]string{
+		"golang": "go", "node": "javascript", "nodejs": "javascript", "python3": "python", "objc": "objective-c",
+	}[name]; other != "" {
+		return other
+	}
+	if l := languageTable["."+name]; len(l) > 0 { // js, py
+		return l[0]
+	}
+	return Nearest(name, func(yield func(string) bool) {
+		for _, languages := range languageTable {
+			for _, l := range languages {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	})
+}
+
 // GlobsOf returns the globs of the files of a language; none for an unknown one.
 func GlobsOf(language string) []string {
 	var globs []string

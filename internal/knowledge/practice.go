@@ -93,7 +93,7 @@ func hundredths(v *float64) *float64 {
 func (p *Practice) Validate() error {
 	var f faults
 	f.id("/practice_id", p.PracticeID)
-	f.ref("/category", p.Category)
+	f.category("/category", p.Category)
 	f.line("/title", p.Title)
 	f.needed("/description", p.Description)
 	f.texts("/benefits", p.Benefits)

@@ -126,7 +126,7 @@ func (r *Rule) Normalize() {
 func (r *Rule) Validate() error {
 	var f faults
 	f.id("/rule_id", r.RuleID)
-	f.ref("/category", r.Category)
+	f.category("/category", r.Category)
 	f.line("/title", r.Title)
 	f.needed("/description", r.Description)
 	f.oneOf("/severity", r.Severity, Severities())

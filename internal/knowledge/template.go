@@ -88,7 +88,7 @@ var variableName = compiled(`^[A-Za-z][A-Za-z0-9_]{0,127}$`)
 func (t *Template) Validate() error {
 	var f faults
 	f.id("/template_id", t.TemplateID)
-	f.ref("/category", t.Category)
+	f.category("/category", t.Category)
 	f.line("/name", t.Name)
 	f.text("/description", t.Description)
 	f.needed("/template_content", t.TemplateContent)

@@ -136,6 +136,10 @@ func (c clipped) String() string {
 }
 
 func (f *faults) id(pointer, id string) {
+	if id == "" {
+		f.add(pointer, "missing: want an id of 1 to %d characters of A-Z, a-z, 0-9, '.', '_', '-'", MaxID)
+		return
+	}
 	if why := idFault(id); why != "" {
 		f.add(pointer, "%s", why)
 	}
@@ -144,6 +148,14 @@ func (f *faults) id(pointer, id string) {
 func (f *faults) ref(pointer, id string) {
 	if id == "" {
 		f.add(pointer, "missing: want the id of an existing document")
+		return
+	}
+	f.id(pointer, id)
+}
+
+func (f *faults) category(pointer, id string) {
+	if id == "" {
+		f.add(pointer, "missing: want the id of an existing category")
 		return
 	}
 	f.id(pointer, id)

@@ -151,8 +151,17 @@ func (f *fleet) News(ctx context.Context, reader store.Past, id string) (*store.
 		return nil, err
 	}
 	defer leave()
-	n.Moves, n.More, err = bundle.Since(ctx, reader, effective(r, &n.CheckIn), n.Seq)
-	return n, err
+	moves, more, err := bundle.Since(ctx, reader, effective(r, &n.CheckIn), n.Seq)
+	if fault := bundle.Fault(err); fault != "" { // that is how it stands, and no failure of the question
+		n.Fault = fault
+		n.Judge(time.Now())
+		return n, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	n.Moves, n.More = moves, more
+	return n, nil
 }
 
 // Look works out anew how every repository stands: those that are silent by now, those that others' changes have left

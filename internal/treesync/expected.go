@@ -82,17 +82,7 @@ type Expected struct {
 }
 
 // Targets returns the assistants that files can be written for.
-func Targets() []string {
-	var names []string
-	for _, a := range interchange.Adapters() {
-		if a.Kind == knowledge.KindRule && a.Target != "" && a.Place == interchange.AtFolder && !slices.Contains(names,
-			a.Target) {
-			names = append(names, a.Target)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
+func Targets() []string { return interchange.Targets() }
 
 // adapterOf returns the adapters for writing an assistant's files: a folder of rules if it has one, else its one file.
 // The first row of the table is used for writing.
