@@ -63,7 +63,8 @@ written only if that is still the version that is there.`,
 			for i := range ops {
 				sayScope(a, &ops[i], ops[i].Doc)
 			}
-			a.say("%s valid; nothing was written, and the server was not asked: --dry-run=server does", plural(int64(len(ops)), "document is", "documents are"))
+			a.say("%s valid; nothing was written, and the server was not asked: --dry-run=server does",
+				plural(int64(len(ops)), "document is", "documents are"))
 			return nil
 		}
 		open := a.open

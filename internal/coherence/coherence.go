@@ -233,7 +233,8 @@ func (w *writing) targets(ctx context.Context, r *knowledge.Repository) error {
 			hint = "did you mean " + near + "?"
 		}
 		faulty.Faults = append(faulty.Faults, knowledge.Fault{
-			Pointer: "/targets/" + strconv.Itoa(i), Detail: strconv.Quote(name) + " is no assistant that tenet writes for: " + hint,
+			Pointer: "/targets/" + strconv.Itoa(i),
+			Detail:  strconv.Quote(name) + " is no assistant that tenet writes for: " + hint,
 		})
 	}
 	if len(faulty.Faults) == 0 {
