@@ -41,9 +41,7 @@ func Links(d Document) []Link {
 				links = append(links, Link{at("/raise", i) + "/id", key})
 			}
 		}
-	case *Violation:
-		add("/rule_id", KindRule, d.RuleID)
-	case *Rule, *Practice, *Template, *Category, *Principal, *Label, *Proposal: // they name none
+	default: // they name none, or what must be there
 	}
 	return links
 }
