@@ -79,8 +79,8 @@ func (b *bare) Overlaid(context.Context) (map[knowledge.BatchID][]knowledge.Key,
 }
 
 // TestAStartShowsNoOlderWriteThanTheMirrorHas has two writes of a document waiting, more batches apart than are read
-// from the journal at once, and a mirror that shows them and takes no more. After a start nothing older than the last one
-// is shown, although the first is known earlier.
+// from the journal at once, and a mirror that shows them and takes no more. After a start nothing older than the last
+// one is shown, although the first is known earlier.
 func TestAStartShowsNoOlderWriteThanTheMirrorHas(t *testing.T) {
 	g := &gated{}
 	c := newScene(t, behind(g), patient)
