@@ -32,15 +32,13 @@ type web struct {
 // browse returns a caller with the admin's token.
 func (x *tenet) browse(t *testing.T) *web {
 	t.Helper()
-	var data []byte
-	await(t, "there is an admin's token", func() (made bool) { // where all is slow the start was without the primary
+	w := &web{t: t, url: x.Facts().URL}
+	// Where all is slow the start was without the primary. The file comes before its token opens, and may be replaced.
+	await(t, "there is an admin's token that opens", func() bool {
 		text, err := os.ReadFile(filepath.Join(x.dir, server.TokenFile))
-		data = text
-		return err == nil
-	})
-	w := &web{t, x.Facts().URL, strings.TrimSpace(string(data))}
-	await(t, "the admin's token opens", func() bool { // the file comes first
-		return w.do(http.MethodGet, "/api/v1/categories?limit=1", "").status != http.StatusUnauthorized
+		w.token = strings.TrimSpace(string(text))
+		return err == nil &&
+			w.do(http.MethodGet, "/api/v1/categories?limit=1", "").status != http.StatusUnauthorized
 	})
 	return w
 }
