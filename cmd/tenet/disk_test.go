@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,9 +102,9 @@ func TestADiskThatCannotBeWrittenToIsTold(t *testing.T) {
 	readsRule(t, away)
 }
 
-// TestARestartOnAFullDiskOfACopyReads does the same where the data are in PostgreSQL and a copy is in the directory:
-// the primary still takes writes, and what the copy can't take is read there.
-func TestARestartOnAFullDiskOfACopyReads(t *testing.T) {
+// TestARestartOnAFullDiskOfAMirrorReads does the same where the data are in PostgreSQL and a mirror is in the
+// directory: the primary still takes writes, and what the mirror can't take is read there.
+func TestARestartOnAFullDiskOfAMirrorReads(t *testing.T) {
 	url, disk := pgtest.URL(t), pgtest.SmallDisk(t, 64<<20)
 	dir := filepath.Join(disk, "data")
 	first := serveProcess(t, dir, url)
@@ -139,5 +141,41 @@ func waitNormal(t *testing.T, dir string) {
 		return strings.Contains(out, `"mode": "normal"`)
 	}); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// TestACommandNamesADamagedPage: without a server a command reads only what it needs of the database. What it meets
+// there is named, and doctor looks at all of it.
+func TestACommandNamesADamagedPage(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if code, said := command(t, dir, "seed"); code != exitOK {
+		t.Fatalf("seed: %d\n%s", code, said)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "tenet.db"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	junk := bytes.Repeat([]byte{0xa5}, 4096)
+	damage := func(from int64) {
+		for at := from; at < size; at += 4096 {
+			if _, err := f.WriteAt(junk, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	damage(size - 4096) // a page that nothing else reads
+	if code, said := command(t, dir, "doctor"); code == exitOK || !strings.Contains(said, "is damaged") {
+		t.Errorf("doctor on one damaged page: %d\n%s", code, said)
+	}
+	damage(4096)
+	for _, args := range [][]string{{"get", "rule/SEC-001"}, {"retire", "rule/SEC-001"}} {
+		if code, said := command(t, dir, args...); code == exitOK || !strings.Contains(said, "is damaged") {
+			t.Errorf("%v on damaged pages: %d\n%s", args, code, said)
+		}
 	}
 }

@@ -75,7 +75,7 @@ func TestAPlainReadIsAnsweredByTheCopyAndSaysSo(t *testing.T) {
 	c.wants(t.Context(), 2, knowledge.SourceMirror)
 }
 
-func TestAReadThatWishesForMoreWaitsForTheCopy(t *testing.T) {
+func TestAReadThatWishesForMoreWaitsForTheMirror(t *testing.T) {
 	for name, wish := range map[string]func(context.Context) context.Context{
 		"as of now":        store.WithFresh,
 		"as of a seq":      func(ctx context.Context) context.Context { return atLeast(ctx, 3) },
@@ -245,7 +245,7 @@ func TestAReadThatThePrimaryLetsHangIsUnavailable(t *testing.T) {
 	g.shut.Store(false)
 }
 
-func TestACopyThatDoesNotFollowIsPassedOver(t *testing.T) {
+func TestAMirrorThatDoesNotFollowIsPassedOver(t *testing.T) {
 	c, g := behindByOne(t, func(o *failover.Options) { o.MirrorMaxLag = 50 * time.Millisecond })
 	waitFor(t, "the primary answers a read", func() bool {
 		r, err := c.s.Get(t.Context(), ruleKey("R"))

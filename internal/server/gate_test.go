@@ -138,8 +138,9 @@ func TestAStartAnswersFromItsFirstMoment(t *testing.T) {
 	})
 }
 
-// TestADamagedCopyIsNotReadyInAnOutage damages the copy while PostgreSQL is away, behind a memory that holds nothing.
-func TestADamagedCopyIsNotReadyInAnOutage(t *testing.T) {
+// TestADamagedMirrorIsNotReadyInAnOutage damages the mirror while PostgreSQL is away, behind a memory that holds
+// nothing.
+func TestADamagedMirrorIsNotReadyInAnOutage(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t, pgtest.Options{})
 	x := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage(), CacheHot: 1})
