@@ -50,6 +50,7 @@ type Proxy struct {
 	played   atomic.Int64
 	stops    atomic.Int64 // how often tricks were stopped
 	wg       sync.WaitGroup
+	late     sync.RWMutex // read-locked while a transaction is still to be delivered
 	ended    chan struct{}
 
 	mu     sync.Mutex // guards what follows
@@ -99,10 +100,12 @@ func (p *Proxy) Play(trick Trick) { p.trick.Store(int32(trick)) }
 // Once plays a trick on the next pipeline that has the marker.
 func (p *Proxy) Once(trick Trick) { p.trick.Store(-int32(trick)) }
 
-// Stop plays no more tricks, and ends the connections that hang.
+// Stop plays no more tricks, ends the connections that hang, and returns when what was [Late] is delivered.
 func (p *Proxy) Stop() {
 	p.trick.Store(0)
 	p.stops.Add(1)
+	p.late.Lock()
+	defer p.late.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l := range p.links {
@@ -277,6 +280,8 @@ func (l *link) stopBefore(trick Trick, rest io.Reader) {
 
 // late takes a pipeline up to its commit and delivers it when the client has long given up.
 func (l *link) late(r *bufio.Reader, message []byte) {
+	l.p.late.RLock()
+	defer l.p.late.RUnlock()
 	all := bytes.Clone(message)
 	for message[0] != 'S' {
 		var err error

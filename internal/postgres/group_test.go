@@ -96,19 +96,28 @@ func committing(t *testing.T, address string, n int) func() bool {
 // can't commit until release is called, which returns what came of the batches.
 func gathered(t *testing.T, s *postgres.Store, address string, batches ...knowledge.Batch) (release func() []result) {
 	t.Helper()
-	unlock := lockLog(t, address)
 	var wg sync.WaitGroup
-	for n := range 2 {
-		wg.Go(func() {
-			if _, err := s.Apply(t.Context(),
-				replayed(t, knowledge.Put(storetest.Rule(), knowledge.NoVersion))); err != nil {
-				t.Errorf("a batch before the group: %v", err)
-			}
-		})
-		until(t, "a group is under way", groups(s, n+1, 0))
+	before := func() (unlock func()) {
+		unlock = lockLog(t, address)
+		for n := range 2 {
+			wg.Go(func() {
+				if _, err := s.Apply(t.Context(),
+					replayed(t, knowledge.Put(storetest.Rule(), knowledge.NoVersion))); err != nil {
+					t.Errorf("a batch before the group: %v", err)
+				}
+			})
+			// What is done to the connections from now on no longer meets it on its way there.
+			until(t, "a batch before the group waits for the log's lock", committing(t, address, n+1))
+		}
+		return unlock
 	}
-	// What is done to the connections from now on no longer meets them on their way there.
-	until(t, "the groups before it wait for the log's lock", committing(t, address, 2))
+	unlock := before()
+	// A group that met a connection of before, which has ended since, is no group any more: its batch is sent alone.
+	for !groups(s, 2, 0)() {
+		unlock()
+		wg.Wait()
+		unlock = before()
+	}
 	results := make([]result, len(batches))
 	for i, b := range batches {
 		wg.Go(func() {
