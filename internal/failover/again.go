@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -17,6 +18,8 @@ import (
 //     refused here; the primary's ledger answers for a write that goes to the primary
 //   - in the primary's log, for a write that is about to be refused here although the primary can be asked: the
 //     conflict may be the batch's own first attempt
+//
+// If it is not found although the primary was sent the batch before, the batch is not refused here: see [sent].
 
 // A past finds the first answer of a batch that is sent again.
 type past struct {
@@ -26,6 +29,7 @@ type past struct {
 	mirror  *mirror
 	acks    *acks
 	journal Journal
+	sent    sent
 }
 
 // takenHere returns a batch's first answer if this instance knows it. If lenient is set, an error of the mirror counts
@@ -112,6 +116,54 @@ func (h *past) mayBeDone(id knowledge.BatchID, err error) bool {
 		return false
 	}
 	return id.Version() != 7 || !time.Unix(id.Time().UnixTime()).After(h.life.began)
+}
+
+// maxUnsettled bounds the ids that [sent] remembers. The oldest are forgotten first.
+const maxUnsettled = 4096
+
+// sent remembers the batches that this process has sent to the primary and whose outcome it does not know: the answer
+// is not there yet, or was lost. Most of them get into the journal, which remembers them; but its disk may be full, or
+// the caller disconnected. If such a batch is sent again, it must not be refused here: its first attempt may have been applied,
+// and the mirror may not show that yet.
+type sent struct {
+	mu    sync.Mutex // guards the fields below
+	ids   map[knowledge.BatchID]bool
+	order []knowledge.BatchID // the oldest first; some may be settled already
+}
+
+// add remembers a batch that is about to be sent.
+func (s *sent) add(id knowledge.BatchID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids == nil {
+		s.ids = map[knowledge.BatchID]bool{}
+	}
+	if s.ids[id] {
+		return
+	}
+	s.ids[id] = true
+	s.order = append(s.order, id)
+	for len(s.order) > maxUnsettled {
+		delete(s.ids, s.order[0])
+		s.order = s.order[1:]
+	}
+}
+
+// settle forgets a batch: what became of it is known, or the journal remembers it.
+func (s *sent) settle(id knowledge.BatchID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ids, id)
+	if len(s.ids) == 0 {
+		s.order = nil
+	}
+}
+
+// unsettled reports whether a batch was sent and its outcome is not known.
+func (s *sent) unsettled(id knowledge.BatchID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[id]
 }
 
 // sameContent reports whether changes may be the effect of a batch. The log does not hold the batch's fingerprint, so

@@ -73,6 +73,7 @@ func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (k
 		}
 		return knowledge.Receipt{}, err
 	}
+	q.past.sent.settle(b.ID)
 	// From here on the batch is durable: if the mirror fails now, the keeper lays the batch over it later.
 	if !whole(&e) {
 		q.waits.hide(b.ID)
