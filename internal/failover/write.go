@@ -78,8 +78,8 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	}
 }
 
-// send sends a batch to the primary; its answer arrives also when its caller has disconnected. unsettled says that it was sent
-// before, and that its outcome is not known.
+// send sends a batch to the primary; its answer arrives also when its caller has disconnected. unsettled says that it
+// was sent before, and that its outcome is not known.
 func (w *writer) send(
 	ctx context.Context, p Primary, b knowledge.Batch, unsettled bool, done func(error),
 ) <-chan said[knowledge.Receipt] {
