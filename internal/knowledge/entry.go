@@ -9,7 +9,7 @@ import (
 )
 
 // IndexForm is the version of the index format. An index of another version must be rebuilt.
-const IndexForm = 5
+const IndexForm = 6
 
 // rankForm is the version of the ranking.
 const rankForm = 10

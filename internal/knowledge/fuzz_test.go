@@ -134,6 +134,7 @@ func FuzzSearch(f *testing.F) {
 	f.Add("c++ .net --no-verify a/b::c.d-e_fG", "C++/C#", "AVD-AWS-0004", "连接池 format-all再提交",
 		"\u0313 node:net:1555:16 '\\u2713'")
 	f.Add("tag:x id:a-* kind:rule -category:y severity:z", "x", "x", "x", "x")
+	f.Add(`n+1 s3:* -a:* "b:*" c++17`, "n+1", "s3:*", "**Note:** b:*, ü:*", "c++17 x#y")
 	f.Fuzz(func(t *testing.T, text, title, tags, lead, body string) {
 		_, q, err := SearchQuery{Text: text}.Check()
 		if err != nil {

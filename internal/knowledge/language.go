@@ -255,6 +255,7 @@ var sameThing = sync.OnceValue(func() map[string][]string {
 		{"c#", "csharp"},
 		{"f#", "fsharp"},
 		{".net", "dotnet"},
+		{"n+1", "n-plus-one"},
 		{"node.js", "nodejs"},
 		{"next.js", "nextjs"},
 		{"vue.js", "vuejs"},

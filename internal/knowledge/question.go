@@ -183,7 +183,7 @@ func cutQuestion(text string) []part {
 			}
 			p.text, rest = rest[:end], rest[end:]
 		}
-		p.prefix = strings.HasSuffix(p.text, "*") && strings.IndexFunc(p.text, isWord) >= 0
+		p.prefix = strings.HasSuffix(p.text, "*") && !wildcard(p.text) && strings.IndexFunc(p.text, isWord) >= 0
 		if p.field == "kind" && !p.prefix && !searchable(p.text) {
 			p.field, p.text, p.phrase = "", "kind:"+p.text, false // a word that is named as an unknown field
 		}
@@ -395,11 +395,6 @@ func (r *questioner) slot(s Slot) []int {
 	return []int{len(r.q.Slots) - 1}
 }
 
-// splitPlain splits text that is not a name at its punctuation, so that each word is a separate wish.
-func splitPlain(text string) []string {
-	return strings.FieldsFunc(slashes(text), func(r rune) bool { return !joins(r) && !picture(r) })
-}
-
 // wish adds a wish for a word, or for a name with its parts.
 func (r *questioner) wish(text string, stops bool) {
 	var pieces []piece
@@ -421,7 +416,8 @@ func (r *questioner) wish(text string, stops bool) {
 		if !p.gram && p.words == 1 && i > 0 && (len(p.text) == 1 || stopWord(r.q.tongue, p.text)) {
 			continue
 		}
-		whole := p.words > 1 || len(pieces) == 1 || i == 0 && p.text[0] == '.' || i == 0 && p.text[0] == '-'
+		whole := p.words > 1 || len(pieces) == 1 || i == 0 && (p.text[0] == '.' || p.text[0] == '-' ||
+			strings.HasSuffix(p.text, everything))
 		s := Slot{Word: p.text, typo: !p.gram && !r.theirs}
 		switch {
 		case whole && pieces[len(pieces)-1].gram && p.words > 1:

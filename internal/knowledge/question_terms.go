@@ -244,6 +244,21 @@ func BareStem(term string) string {
 	return ""
 }
 
+// FormerTerms returns, for the term of a name with a sign in it such as n+1 or s3:*, the terms of each of its words;
+// nil for other terms. An index of form 5 holds the words and not the name.
+func FormerTerms(term string) [][]string {
+	name, all := strings.CutSuffix(term, everything)
+	if !all && (term == "" || term[0] < ' ' || levelAt(term, 0, len(term), 0) != signs) {
+		return nil
+	}
+	q := &Question{stems: newStemmer()}
+	var list [][]string
+	for _, leaf := range leavesOf(name) {
+		list = append(list, q.terms(leaf.text, leaf.gram))
+	}
+	return list
+}
+
 // StemsOfBeginning returns the stems of words that begin with a prefix, as far as the prefix goes beyond them:
 // transact for the prefix transactio.
 func StemsOfBeginning(prefix string) []string {

@@ -5,6 +5,25 @@ import (
 	"strings"
 )
 
+// splitPlain splits text that is not a name at its punctuation, so that each word is a separate wish.
+func splitPlain(text string) []string {
+	text = slashes(text)
+	var b strings.Builder
+	for i, r := range text {
+		if !joins(r) && !picture(r) && (r != '*' || i == 0 || !everythingAt(text, i-1)) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return strings.Fields(b.String())
+}
+
+// wildcard reports whether a text is a name with everything behind it, such as s3:*, and not the beginning of a field.
+func wildcard(text string) bool {
+	name, ok := strings.CutSuffix(text, everything)
+	return ok && everythingAt(text, len(name)) && !slices.Contains(searchFields(), strings.ToLower(name))
+}
+
 // named reports whether a stop word is meant as a name: GET, PUT, IT, and Go where a language is spoken of.
 func (r *questioner) named(word string) bool {
 	switch word {

@@ -123,7 +123,9 @@ func TestTextsAreCutIntoWordsAndNames(t *testing.T) {
 	for text, want := range map[string]string{
 		"Two WORDS, and more.": "two words and more",
 		"c++ C# f# g++ a++ c":  "c++ c# f# g++ a++ c",
-		"c++17 .NET/C#":        "c++ 17 .net/c#(2) .net net c#",
+		"c++17 .NET/C#":        "c++17(2) c++ 17 .net/c#(2) .net net c#",
+		"n+1 s3:* *x: *":       "n+1(2) n 1 s3:* s3 x",
+		"**a:** /*b:*/ c:*d":   "a b c d",
 		"node.js":              "node.js(2) node js",
 		"pgx.Batch":            "pgx.batch(2) pgx batch",
 		"std::unique_ptr":      "std::unique_ptr(3) std unique_ptr(2) unique ptr",
@@ -139,7 +141,7 @@ func TestTextsAreCutIntoWordsAndNames(t *testing.T) {
 		"执行format-all再":        "执行 执行 行 format-all(2) formatall(2) format all 再",
 		"... -- :: (a)":        "a",
 		"v1.2.3":               "v1.2.3(3) v1 2 3",
-		"a+b c+\u0301 d++":     "a b c \u0301 d++",
+		"a+b c+\u0301 d++":     "a+b(2) a b c+\u0301(2) c \u0301 d++",
 	} {
 		var got []string
 		(&scanner{emit: func(p *piece) {

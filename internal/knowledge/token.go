@@ -127,6 +127,7 @@ func (s *scanner) run(text string, from, to int) {
 			if f == from {
 				flag = s.flag(text, start, f)
 			}
+			s.wildcard(text, f, t)
 			s.name(text, f, t, flag)
 		}
 		at = end
@@ -206,6 +207,28 @@ func (s *scanner) flag(text string, start, from int) string {
 		return ""
 	}
 	return text[h:from]
+}
+
+// wildcard emits a name with everything behind it, as in s3:*, before the name without.
+func (s *scanner) wildcard(text string, from, to int) {
+	if everythingAt(text, to) && to-from+len(everything) <= maxCompound {
+		end := to + len(everything)
+		s.put(strings.ToLower(text[from:end]), s.n, s.count(text, from, to, 0), from, end, false)
+	}
+}
+
+// everything stands behind a name of which all is meant: s3:* are all actions of S3.
+const everything = ":*"
+
+// everythingAt reports whether everything stands at a place behind a name. It does not where a text is set in bold, as
+// in **Note:**, nor where a comment ends.
+func everythingAt(text string, at int) bool {
+	after, ok := strings.CutPrefix(text[at:], everything)
+	if !ok || after != "" && (after[0] == '*' || after[0] == '/' || isWordAt(after, 0)) {
+		return false
+	}
+	r, _ := utf8.DecodeLastRuneInString(text[:at])
+	return isWord(r)
 }
 
 // denseScript reports whether a character belongs to a script without spaces between words, or with endings attached to
@@ -342,7 +365,7 @@ func (s *scanner) split(text string, from, to, at int) {
 		return
 	}
 	if n := s.count(text, from, to, at); n > 1 || text[from] == '.' {
-		if to-from <= maxCompound && at < signs {
+		if to-from <= maxCompound {
 			s.put(strings.ToLower(text[from:to]), s.n, n, from, to, false)
 			if at == hyphens && n <= 3 { // "health-check" is also found as "healthcheck"
 				s.put(strings.ReplaceAll(strings.ToLower(text[from:to]), "-", ""), s.n, n, from, to, false)

@@ -271,13 +271,14 @@ func searchSQL(q *knowledge.SearchQuery, question *knowledge.Question, l looking
 		b.conditions(), order, maxCandidates+1), b.args
 }
 
-// inexact reports whether a condition has a phrase or a beginning. The full-text query of one finds more: what holds of
-// a document its words decide.
+// inexact reports whether a condition has a phrase, a beginning, or a name that a vector may lack. The full-text query
+// of one finds more: what holds of a document its words decide.
 func inexact(question *knowledge.Question, c knowledge.Condition) bool {
 	return slices.ContainsFunc(c.Any, func(i int) bool {
 		s := &question.Slots[i]
 		field, _, _ := s.Field()
-		return field == "" && (len(s.Words) > 1 || s.Prefix != "")
+		return field == "" && (len(s.Words) > 1 || s.Prefix != "" || slices.ContainsFunc(s.Words[0],
+			func(term string) bool { return knowledge.FormerTerms(term) != nil }))
 	})
 }
 
@@ -368,13 +369,7 @@ func slotQueryIn(s *knowledge.Slot, title bool) string {
 // spellingQuery returns the full-text query of all of some words, of which the last begins with prefix. Whether they
 // are adjacent only the documents tell.
 func spellingQuery(list [][]string, prefix string, title bool) string {
-	found := func(word, beginning string) string {
-		if !title {
-			return lexeme(word) + mark(beginning)
-		}
-		return lexeme(titleMark+word) + mark(beginning) + " | (" + lexeme(word) + mark("A"+beginning) + " & !" +
-			lexeme(titleMark) + ")"
-	}
+	found := func(word, beginning string) string { return wordQuery(word, beginning, title) }
 	words := make([]string, 0, len(list))
 	for k, terms := range list {
 		var alike []string
@@ -389,6 +384,9 @@ func spellingQuery(list [][]string, prefix string, title bool) string {
 			if stem := knowledge.BareStem(t); stem != "" { // vectors hold stems without their mark
 				alike = append(alike, found(stem, ""))
 			}
+			if former := formerQuery(t, title); former != "" {
+				alike = append(alike, former)
+			}
 		}
 		if len(alike) == 0 { // accents alone are not a word
 			alike = []string{lexeme("\x03")}
@@ -396,6 +394,24 @@ func spellingQuery(list [][]string, prefix string, title bool) string {
 		words = append(words, "("+strings.Join(alike, " | ")+")")
 	}
 	return "(" + strings.Join(words, " & ") + ")"
+}
+
+// wordQuery returns the full-text query of a word, or with a sign of a beginning of what begins with it.
+func wordQuery(word, beginning string, title bool) string {
+	if !title {
+		return lexeme(word) + mark(beginning)
+	}
+	return lexeme(titleMark+word) + mark(beginning) + " | (" + lexeme(word) + mark("A"+beginning) + " & !" +
+		lexeme(titleMark) + " & !" + lexeme(formMark) + ")"
+}
+
+// formerQuery returns the full-text query of a name in vectors that have its words alone, "" if all have the name.
+func formerQuery(name string, title bool) string {
+	former := knowledge.FormerTerms(name)
+	if len(former) == 0 {
+		return ""
+	}
+	return "(" + spellingQuery(former, "", title) + " & !" + lexeme(formMark) + ")"
 }
 
 // mark returns the weight and the sign of a beginning, as they follow a word of a tsquery.

@@ -117,8 +117,9 @@ func verifyWords(ctx context.Context, s *Store, t *table) error {
 	return nil
 }
 
-// covers reports whether a vector that the program of today has not made has all words of a document: one of an older
-// program, which may still run, has further words, marks and positions. One of the program of today has no others.
+// covers reports whether a vector that the program of today has not made has all words of a document that its maker
+// knew: one of an older program, which may still run, has further words, marks and positions, and may lack names with a
+// sign in them. One of the program of today has no others.
 func covers(stored []byte, e *knowledge.Entry) bool {
 	words := map[string]bool{}
 	for rest := stored[min(4, len(stored)):]; len(rest) > 0; {
@@ -130,12 +131,13 @@ func covers(stored []byte, e *knowledge.Entry) bool {
 		positions := int(binary.BigEndian.Uint16(more))
 		rest = more[min(2+2*positions, len(more)):]
 	}
-	if words[titleMark] {
+	if words[formMark] {
 		return false
 	}
 	for i := range e.Postings {
 		p := &e.Postings[i]
-		if len(p.Places) > 0 && !words[p.Term] && !words[knowledge.BareStem(p.Term)] {
+		if len(p.Places) > 0 && !words[p.Term] && !words[knowledge.BareStem(p.Term)] &&
+			knowledge.FormerTerms(p.Term) == nil {
 			return false
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
+	"tenet/internal/postgres"
 	"tenet/internal/store/storetest"
 )
 
@@ -158,5 +159,60 @@ func TestARestoredDocumentHasTheWordsThatItHad(t *testing.T) {
 		if _, err := s.Apply(t.Context(), storetest.Batch(op)); err == nil {
 			t.Errorf("%s of %s at version %d was done", op.Verb, op.Key, op.IfVersion)
 		}
+	}
+}
+
+// Of a vector that an older program has made nothing is missing that this one knew, and what is in it is found by names
+// with a sign in them, which it does not hold.
+func TestVectorsOfAnOlderProgramAreWholeAndFound(t *testing.T) {
+	url := migrated(t)
+	s := openAt(t, url)
+	general(t, s)
+	for id, text := range map[string]string{
+		"older": "A list of n+1 queries, s3:* and C++17", "newer": "Again n+1 queries, s3:* and c++17",
+		"apart": "Of n queries 1 is for s3, and 17 in C++",
+	} {
+		apply(t, s, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) {
+			r.RuleID, r.Title, r.Description = id, text, text
+		}), knowledge.NoVersion))
+	}
+	const vectorOf = "SELECT vector::text FROM search WHERE kind = 'rule' AND id = 'older'"
+	made := pgtest.Value(t, url, vectorOf)
+	pgtest.Exec(t, url, `UPDATE search SET vector = ts_delete(vector, ARRAY[E'\x05', 'n+1', E'\x04n+1', 's3:*', `+
+		`E'\x04s3:*', 'c++17', E'\x04c++17']) || E'\x04'::tsvector WHERE kind = 'rule' AND id IN ('older', 'apart')`)
+	before := pgtest.Value(t, url, vectorOf)
+	if strings.Contains(before, "n+1") || strings.Contains(before, "s3:*") || !strings.Contains(before, "'c++'") {
+		t.Fatalf("the vector of an older program is\n%s", before)
+	}
+	both := []string{"newer", "older"}
+	for question, want := range map[string][]string{
+		"n+1": both, "s3:*": both, "c++17": {"apart", "newer", "older"}, "title:s3:*": both, `"n+1 queries"`: both,
+		"queries -s3:*": {"apart"}, "n+1 OR lists": both,
+	} {
+		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: question})
+		if err != nil {
+			t.Errorf("Search(%q): %v", question, err)
+			continue
+		}
+		var got []string
+		for _, h := range hits.Hits {
+			got = append(got, h.Record.Key.ID)
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("Search(%q) finds %v, want %v", question, got, want)
+		}
+	}
+	if err := s.VerifyChanges(t.Context(), nil); err != nil {
+		t.Errorf("with vectors of an older program: %v", err)
+	}
+	pgtest.Exec(t, url, "UPDATE search SET vector = ts_delete(vector, 'list') WHERE kind = 'rule' AND id = 'older'")
+	if err := s.VerifyChanges(t.Context(), nil); err == nil {
+		t.Error("a vector of an older program that lacks a word is called whole")
+	}
+	if err := postgres.Reindex(t.Context(), s, func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := pgtest.Value(t, url, vectorOf); got != made {
+		t.Errorf("made anew the vector is\n%s\nand was\n%s", got, made)
 	}
 }

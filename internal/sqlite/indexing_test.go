@@ -61,14 +61,14 @@ func (h *halt) Handle(_ context.Context, r slog.Record) error {
 }
 
 // outdate makes the index of a closed file one of another form, whose lists this program could not read.
-func outdate(t *testing.T, path string) {
+func outdate(t *testing.T, path string, form int) {
 	t.Helper()
 	db, err := handle{path: path, conns: 1}.open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, query := range []string{
-		"UPDATE meta SET value = 3 WHERE key = 'search_form'",
+		fmt.Sprintf("UPDATE meta SET value = %d WHERE key = 'search_form'", form),
 		"UPDATE search_waiting SET entry = x'00'", "UPDATE search_words SET documents = x'ff', places = x'ff'",
 	} {
 		if _, err := db.ExecContext(t.Context(), query); err != nil {
@@ -94,8 +94,32 @@ func outdated(t *testing.T) string {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	outdate(t, path)
+	outdate(t, path, 3)
 	return path
+}
+
+// An index of form 5 has no names with a sign in them.
+func TestAFileOfAnOlderProgramFindsNamesWithASign(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tenet.db")
+	s := openAt(t, path, Options{})
+	put(t, s, general(), wordy(1, "a list of n+1 queries"), wordy(2, "n queries, and 1 more"), wordy(3, "a role with s3:*"),
+		wordy(4, "a bucket of s3"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	outdate(t, path, 5)
+	s = openAt(t, path, Options{})
+	for question, want := range map[string][]string{
+		"n+1": {"rule-000001"}, `"n+1 queries"`: {"rule-000001"}, "s3:*": {"rule-000003"},
+		"role OR bucket -s3:*": {"rule-000004"},
+	} {
+		if got := found(t, s, knowledge.SearchQuery{Text: question}); !slices.Equal(got, want) {
+			t.Errorf("%s finds %v, want %v", question, got, want)
+		}
+	}
+	if err := s.VerifyChanges(t.Context(), nil); err != nil {
+		t.Errorf("the file of an older program: %v", err)
+	}
 }
 
 // indexLater opens a file and waits for the halt.
@@ -218,7 +242,7 @@ func TestARebuiltMirrorNeedsNoIndexToBeMade(t *testing.T) {
 	if err := mirror.Close(); err != nil {
 		t.Fatal(err)
 	}
-	outdate(t, resolve(path))
+	outdate(t, resolve(path), 3)
 	h := haltAt(10)
 	mirror = indexLater(t, path, h, Options{Mirror: true})
 	if _, err := mirror.Search(t.Context(), knowledge.SearchQuery{Text: "number7"}); !errors.Is(err,

@@ -30,6 +30,10 @@ func foreign() []knowledge.Document {
 		rule("OWN-EQ", "Compare without conversion",
 			"The equality of two values of different types is full of surprises, so compare values of one type."),
 		rule("OWN-CS", "Dispose in C# of what you open", "Put every disposable object into a using statement."),
+		rule("OWN-S3", "Grant single actions",
+			"A role with s3:* may also delete the bucket, so a policy names each action that its holder needs."),
+		rule("OWN-ORM", "Load what belongs together at once",
+			"A list of orders that loads the customer of each is n+1 queries, where one with a join is enough."),
 		rule("OWN-DE", "Abhängigkeiten in kleinen Schritten aktualisieren",
 			"Die Größe einer Änderung entscheidet darüber, ob sie gelesen wird. Eine Abhängigkeit wird nicht erst "+
 				"dann aktualisiert, wenn es eilt."),
