@@ -287,6 +287,7 @@ func critical() []criticalQuery {
 	search(knowledge.SearchQuery{Text: "database"}, "search_by_house")
 	search(knowledge.SearchQuery{Text: "rare77"}, "search_by_words")
 	search(knowledge.SearchQuery{Text: "database rare77"}, "search_by_words")
+	search(knowledge.SearchQuery{Text: "database+rare77"}, "search_by_words")
 	search(knowledge.SearchQuery{Text: "database", Kinds: []knowledge.Kind{knowledge.KindRule}}, "search_by_kind")
 
 	changes := func(q knowledge.ChangeQuery, indexes ...string) {

@@ -187,6 +187,12 @@ func searchSyntax(s *suite) {
 	s.found(`title:"quick brown"`, a)
 	s.found("fox -title:quick", c)
 	s.found("fox -wal* -tre*", c)
+	d := s.wordy("Orders", "a list of n+1 queries, by a role with s3:*")
+	e := s.wordy("Stalls", "n queries, 1 of them to s3")
+	s.found("n+1", d)
+	s.found("s3:*", d)
+	s.found(`"n+1 queries"`, d)
+	s.found("queries -s3:*", e)
 }
 
 func metacharacters(s *suite) {
