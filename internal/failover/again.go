@@ -123,8 +123,8 @@ const maxUnsettled = 4096
 
 // sent remembers the batches that this process has sent to the primary and whose outcome it does not know: the answer
 // is not there yet, or was lost. Most of them get into the journal, which remembers them; but its disk may be full, or
-// the caller disconnected. If such a batch is sent again, it must not be refused here: its first attempt may have been applied,
-// and the mirror may not show that yet.
+// the caller disconnected. If such a batch is sent again, it must not be refused here: its first attempt may have been
+// applied, and the mirror may not show that yet.
 type sent struct {
 	mu    sync.Mutex // guards the fields below
 	ids   map[knowledge.BatchID]bool

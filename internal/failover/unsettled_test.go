@@ -42,8 +42,8 @@ func (j *fullJournal) Append(ctx context.Context, e store.Entry) error {
 }
 
 // TestAWriteWhoseOutcomeNobodyKeptIsNotRefused sends a batch to a primary that applies it and loses the answer. The
-// journal does not get it: its disk is full, or the caller has disconnected. The mirror does not show it, and when it is sent
-// again in the outage, it conflicts with what the mirror shows. It must not be refused: it was done.
+// journal does not get it: its disk is full, or the caller has disconnected. The mirror does not show it, and when it
+// is sent again in the outage, it conflicts with what the mirror shows. It must not be refused: it was done.
 func TestAWriteWhoseOutcomeNobodyKeptIsNotRefused(t *testing.T) {
 	t.Parallel()
 	for name, gone := range map[string]bool{"the journal's disk is full": false, "the caller has disconnected": true} {
