@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"tenet/internal/coherence"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -98,7 +99,7 @@ func findKey(ctx context.Context, s store.Reader, id string) (knowledge.Key, err
 	case 0:
 		near := otherCase(ctx, s, id)
 		if near == "" {
-			near = nearestKey(ctx, s, id, knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate)
+			near = coherence.Nearest(ctx, s, id, knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate)
 		}
 		return key, &missingIDError{id, near}
 	case 1:
@@ -120,28 +121,6 @@ func otherCase(ctx context.Context, s store.Reader, id string) string {
 	return ""
 }
 
-// nearestKey returns the document of some kinds whose id is nearly the one given, as far as the first page of each kind
-// tells; "" for none.
-func nearestKey(ctx context.Context, s store.Reader, id string, kinds ...knowledge.Kind) string {
-	for _, kind := range kinds {
-		page, err := s.List(ctx, knowledge.Query{Kind: kind, Order: knowledge.OrderID, Limit: knowledge.MaxLimit})
-		if err != nil {
-			continue // a kind that the caller may not list
-		}
-		var ids []string
-		for _, r := range page.Records {
-			if strings.EqualFold(r.Key.ID, id) {
-				return r.Key.String()
-			}
-			ids = append(ids, r.Key.ID)
-		}
-		if near := knowledge.Nearest(id, slices.Values(ids)); near != "" {
-			return knowledge.Key{Kind: kind, ID: near}.String()
-		}
-	}
-	return ""
-}
-
 // orNearest adds to the error of any command for a document that is not there the one that was probably meant.
 func (a *app) orNearest(ctx context.Context, err error) error {
 	none, ok := errors.AsType[*store.NotFoundError](err)
@@ -154,29 +133,12 @@ func (a *app) orNearest(ctx context.Context, err error) error {
 	}
 	defer a.close(d)
 	near, _ := withTimeout(ctx, a.Timeout, func(ctx context.Context) (string, error) {
-		return meantKey(ctx, d, none.Key), nil
+		return coherence.Meant(ctx, d, none.Key), nil
 	})
 	if near == "" {
 		return err
 	}
 	return &nearError{err, near}
-}
-
-// meantKey returns the document that was probably meant by a key that is none: the id may be that of another kind, or
-// nearly that of a document of this one; "" for none.
-func meantKey(ctx context.Context, s store.Reader, key knowledge.Key) string {
-	if kinds := knowledge.SelectKinds(); slices.Contains(kinds, string(key.Kind)) {
-		for _, kind := range kinds {
-			other := knowledge.Key{Kind: knowledge.Kind(kind), ID: key.ID}
-			if _, err := s.Get(ctx, other); err == nil && other != key {
-				return other.String()
-			}
-		}
-	}
-	if near := nearestKey(ctx, s, key.ID, key.Kind); near != key.String() {
-		return near
-	}
-	return "" // it is there, but not as it was asked for
 }
 
 // A nearError is an error for a document that is not there, with the one that was probably meant.

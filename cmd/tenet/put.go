@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/coherence"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -61,7 +62,7 @@ written only if that is still the version that is there.`,
 		sayLeftToModel(a, ops)
 		if s.DryRun == dryClient {
 			for i := range ops {
-				sayScope(a, &ops[i], ops[i].Doc)
+				sayNotes(a, coherence.ScopeNotes(ops[i].Doc))
 			}
 			a.say("%s valid; nothing was written, and the server was not asked: --dry-run=server does",
 				plural(int64(len(ops)), "document is", "documents are"))

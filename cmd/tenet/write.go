@@ -81,8 +81,10 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}
-	r, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) {
-		return d.Apply(ctx, b)
+	var notes []knowledge.Note
+	r, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (r knowledge.Receipt, err error) {
+		r, notes, err = d.applyNoted(ctx, b)
+		return r, err
 	})
 	if made, ok := errors.AsType[*store.ProposedError](err); ok {
 		return sayProposed(a, made, b.ID)
@@ -91,7 +93,7 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 		return inDoubt(withCategories(ctx, d, ops, ofDocuments(ops, a.from, err)), id)
 	}
 	sayLoose(a, ops, &r)
-	sayLinks(ctx, a, d, ops, &r)
+	sayNotes(a, notes)
 	if a.Output == asName {
 		return printPlanned(a, ops)
 	}

@@ -52,6 +52,7 @@ const (
 	callerKey contextKey = iota
 	requestKey
 	wholeKey
+	unrecordedKey
 )
 
 // A Request is the context of one request: [WithCaller] and [WithRequestID] in one link of the context chain.
@@ -116,6 +117,16 @@ func (r *Request) Value(key any) any {
 	}
 	return r.Context.Value(key)
 }
+
+// Unrecorded returns a context in which the caller reads what it may, and the audit does not get it: for questions
+// that the program asks for its answer to a write, and not the caller. Nothing of a document may be handed out but what
+// it is called.
+func Unrecorded(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, store.MarksKey{}, (*store.Marks)(nil))
+	return context.WithValue(ctx, unrecordedKey, true)
+}
+
+func unrecorded(ctx context.Context) bool { return ctx.Value(unrecordedKey) != nil }
 
 // WithCaller returns a context in which c is calling.
 func WithCaller(ctx context.Context, c *Caller) context.Context {

@@ -43,7 +43,7 @@ type Reads func(ctx context.Context, r Read)
 
 // Tell tells of a read, adding who reads and from where. Reads by the program itself are left out.
 func (tell Reads) Tell(ctx context.Context, r Read) {
-	if tell == nil {
+	if tell == nil || unrecorded(ctx) {
 		return
 	}
 	if r.Caller = CallerFrom(ctx); r.Caller == nil || r.Caller.ID == SystemID {

@@ -119,7 +119,7 @@ func (s *Store) enter(ctx context.Context, method string) (call, error) {
 }
 
 func (c call) tell(ctx context.Context, verb knowledge.Verb, key knowledge.Key, reason string) {
-	if c.s.refused != nil {
+	if c.s.refused != nil && !unrecorded(ctx) {
 		r := Refusal{
 			Caller: c.caller, Method: c.method, Verb: verb, Key: key, Reason: reason,
 			RequestID: RequestID(ctx),

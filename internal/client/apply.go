@@ -11,8 +11,15 @@ import (
 
 // Apply implements [store.Writer]. A batch without an answer is sent again, which its id makes harmless.
 func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
+	r, _, err := ApplyNoted(ctx, s, b)
+	return r, err
+}
+
+// ApplyNoted is [Store.Apply] with the server's notes on what was written.
+func ApplyNoted(ctx context.Context, s *Store, b knowledge.Batch) (knowledge.Receipt, []knowledge.Note, error) {
+	none := knowledge.Receipt{}
 	if err := s.checked(b.Validate); err != nil {
-		return knowledge.Receipt{}, err
+		return none, nil, err
 	}
 	body, err := json.Marshal(struct {
 		ID      knowledge.BatchID `json:"id"`
@@ -23,7 +30,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		Ops     []knowledge.Op    `json:"ops"`
 	}{b.ID, "atomic", b.Actor, b.At, b.Message, b.Ops})
 	if err != nil {
-		return knowledge.Receipt{}, knowledge.Invalid("/ops", "can't be encoded: %s", err)
+		return none, nil, knowledge.Invalid("/ops", "can't be encoded: %s", err)
 	}
 	r := request{method: http.MethodPost, path: "/api/v1/batches", body: body}
 	if b.Dry {
@@ -31,18 +38,19 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	}
 	a, err := s.do(ctx, r)
 	if err != nil {
-		return knowledge.Receipt{}, err
+		return none, nil, err
 	}
 	return receipt(s, a)
 }
 
-func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
+func receipt(s *Store, a *answer) (knowledge.Receipt, []knowledge.Note, error) {
 	var got struct {
 		ID        knowledge.BatchID `json:"id"`
 		State     string            `json:"state"`
 		Seq       knowledge.Seq     `json:"seq"`
 		DryRun    bool              `json:"dry_run"`
 		Unchanged bool              `json:"unchanged"`
+		Notes     []knowledge.Note  `json:"notes"`
 		Results   []struct {
 			Kind     knowledge.Kind  `json:"kind"`
 			Document json.RawMessage `json:"document"`
@@ -51,7 +59,7 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		} `json:"results"`
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return knowledge.Receipt{}, garbled(s, err)
+		return knowledge.Receipt{}, nil, garbled(s, err)
 	}
 	receipt := knowledge.Receipt{
 		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Dry: got.DryRun,
@@ -64,7 +72,7 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		}
 		rec, err := record(r.Kind, r.Document, a.source())
 		if err != nil {
-			return knowledge.Receipt{}, garbled(s, err)
+			return knowledge.Receipt{}, nil, garbled(s, err)
 		}
 		if receipt.Queued {
 			rec.Pending = got.ID
@@ -74,5 +82,5 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 			receipt.Keep(i, nil)
 		}
 	}
-	return receipt, nil
+	return receipt, got.Notes, nil
 }

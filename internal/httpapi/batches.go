@@ -53,6 +53,8 @@ type batchAnswer struct {
 	DryRun  bool              `json:"dry_run,omitempty" doc:"True for a trial: the rest is what it would be"`
 	// Unchanged is left out where something was written.
 	Unchanged bool `json:"unchanged,omitempty" doc:"True where every document is as the batch would leave it: nothing was written, and seq is that of their last change"`
+	// Notes are left out where there are none.
+	Notes []knowledge.Note `json:"notes,omitempty" doc:"What the writer may not have meant, such as names of documents that are not there: no faults, since these may come later. A large batch may have more than are found"`
 }
 
 func batchRoutes(h *Handler) []*route {
@@ -68,7 +70,8 @@ func batchRoutes(h *Handler) []*route {
 				"answer; the " +
 				"same id with other content is refused. 202 says that the batch is safe on disk and waits for the " +
 				"primary. With dry_run " +
-				"nothing is written, and the answer says dry_run and what it would be.",
+				"nothing is written, and the answer says dry_run and what it would be. notes name what the writer " +
+				"may not have meant.",
 			handler: with(applyBatch), limit: h.o.Limits.MaxBatchBody,
 			body: &payload{media: mediaJSON, body: typeOf[batchRequest](), samples: exampleBatches()},
 			answers: []answer{
@@ -153,6 +156,7 @@ func applyBatch(c *call, params *batchParams) error {
 		}
 		a.Results[i].Unchanged = receipt.Left(i)
 	}
+	a.Notes = notesOf(c, p.batch.Ops, receipt.Records)
 	return c.json(statusOf(&receipt), &a)
 }
 
@@ -186,6 +190,7 @@ func applyEach(c *call, p *parsedBatch) error {
 	failed := 0
 	all := knowledge.Receipt{Dry: p.batch.Dry}
 	a := batchAnswer{ID: p.batch.ID, Results: make([]api.BatchResult, len(p.batch.Ops)), Failed: &failed}
+	records := make([]*knowledge.Record, len(p.batch.Ops))
 	var stopped error // what makes it pointless to go on
 	for i := range p.batch.Ops {
 		op := &p.batch.Ops[i]
@@ -201,7 +206,8 @@ func applyEach(c *call, p *parsedBatch) error {
 			failed++
 		} else {
 			if len(receipt.Records) > 0 {
-				setRecord(&r, receipt.Records[0])
+				records[i] = receipt.Records[0]
+				setRecord(&r, records[i])
 			}
 			r.State, r.Unchanged = stateOf(&receipt), receipt.Unchanged
 			all.Queued = all.Queued || receipt.Queued
@@ -214,6 +220,7 @@ func applyEach(c *call, p *parsedBatch) error {
 	}
 	setBatchHeaders(c, p.batch.ID, &all)
 	a.State, a.Seq, a.DryRun = stateOf(&all), all.Seq, all.Dry
+	a.Notes = notesOf(c, p.batch.Ops, records)
 	return c.json(statusOf(&all), &a)
 }
 

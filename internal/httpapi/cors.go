@@ -55,7 +55,7 @@ func crossOrigin(c *call) (answered bool) {
 	}
 	c.set("Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After, Tenet-As-Of, Tenet-Batch, "+
 		confidentialHeader+", "+
-		"Tenet-Dry-Run, "+lackingHeader+", Tenet-Mode, Tenet-Position, Tenet-Unchanged, "+
+		"Tenet-Dry-Run, "+lackingHeader+", Tenet-Mode, "+notesHeader+", Tenet-Position, Tenet-Unchanged, "+
 		"Tenet-Seq, Tenet-Source, X-Request-Id")
 	return false
 }

@@ -184,6 +184,7 @@ func (l *collection) write(c *call, b knowledge.Batch) error {
 		c.nothing(status)
 		return nil
 	}
+	setNotes(c, notesOf(c, b.Ops, receipt.Records))
 	status := http.StatusOK
 	if op.Verb == knowledge.VerbPut && !receipt.Unchanged && (op.IfVersion == knowledge.NoVersion || rec.Version == 1) {
 		status = http.StatusCreated

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"tenet/internal/api"
+	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
@@ -113,7 +114,13 @@ func answerProposed(c *call, e *store.ProposedError) {
 	c.set("Tenet-Proposal", e.Key.ID)
 	c.set("Location", "/api/v1/proposals/"+e.Key.ID)
 	if len(e.Receipt.Records) > 0 && e.Receipt.Records[0] != nil {
-		c.record(http.StatusAccepted, e.Receipt.Records[0])
+		rec := e.Receipt.Records[0]
+		if d, err := rec.Document(); err == nil {
+			if p, ok := d.(*knowledge.Proposal); ok {
+				setNotes(c, notesOn(c, p))
+			}
+		}
+		c.record(http.StatusAccepted, rec)
 		return
 	}
 	body, _ := json.Marshal(map[string]string{"proposal_id": e.Key.ID}) // a text

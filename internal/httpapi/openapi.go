@@ -299,6 +299,10 @@ func answerHeaders() map[string]*huma.Param {
 		unchangedHeader: text("true where the document is as the request would leave it: no version was made, and "+
 			"Tenet-Seq is "+
 			"that of its last change", "true"),
+		notesHeader: text("What the writer may not have meant, such as the name of a document that is not there: a JSON "+
+			"array of objects with pointer and detail, as in notes of the answer to a batch, in ASCII and at most 2 kB "+
+			"long, so that it may lack some; left out where there is nothing to say. It is no fault: what is named may "+
+			"come later", `[{"pointer":"/packs/0","detail":"there is no pack/bckend yet: did you mean pack/backend?"}]`),
 		confidentialHeader: text("The confidential categories of which the answer shows documents, with commas "+
 			"between; left out where there are none", "payroll"),
 		dryHeader: text("true where nothing was written, since the request said dry_run", "true"),

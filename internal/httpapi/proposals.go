@@ -25,6 +25,7 @@ type proposedChanges struct {
 	State   string                 `json:"state" doc:"Where the proposal stands" enum:"open,applied,rejected,withdrawn"`
 	Moved   bool                   `json:"moved" doc:"True when some document is no longer as the proposal saw it"`
 	Changes []store.ProposedChange `json:"changes" doc:"What each op does, in their order"`
+	Notes   []knowledge.Note       `json:"notes,omitempty" doc:"What its writer may not have meant, such as names of documents that are not there; left out where there are none"`
 }
 
 type proposalPath struct {
@@ -196,6 +197,7 @@ func (h *Handler) proposedChanges(c *call, _ *proposalPath) error {
 		return err
 	}
 	a := proposedChanges{State: p.State, Changes: list}
+	a.Notes = notesOn(c, p)
 	for i := range list {
 		a.Moved = a.Moved || list[i].Moved
 	}

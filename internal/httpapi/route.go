@@ -66,6 +66,9 @@ const dryHeader = "Tenet-Dry-Run"
 // unchangedHeader tells of a write that leaves everything as it was.
 const unchangedHeader = "Tenet-Unchanged"
 
+// notesHeader has what the writer of one document may not have meant, where the answer is the document itself.
+const notesHeader = "Tenet-Notes"
+
 // saidParams are what a caller says of a write besides its content.
 type saidParams struct {
 	Message string `query:"message" doc:"Why: one line that the history shows beside the change" maxLength:"500" example:"Seen twice in reviews"`

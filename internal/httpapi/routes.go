@@ -61,8 +61,9 @@ func (l *collection) readRoutes() []*route {
 
 func (l *collection) writeRoutes() []*route {
 	one := string(l.kind)
-	wrote := []string{"Tenet-Batch", "Tenet-Seq", dryHeader, unchangedHeader}
-	queued := l.documentAnswer(http.StatusAccepted, "The write is safe on disk and waits for the primary", "Tenet-Batch", "Link")
+	wrote := []string{"Tenet-Batch", "Tenet-Seq", dryHeader, unchangedHeader, notesHeader}
+	queued := l.documentAnswer(http.StatusAccepted, "The write is safe on disk and waits for the primary", "Tenet-Batch", "Link",
+		notesHeader)
 	made := l.documentAnswer(http.StatusCreated, "The new "+one, append(wrote, "Location")...)
 	done := l.documentAnswer(http.StatusOK, "The "+one+" as it is now", wrote...)
 	// Without a precondition, a conflict is rare: a maintainer has published the document while a contributor edits it.

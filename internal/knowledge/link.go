@@ -45,3 +45,12 @@ func Links(d Document) []Link {
 	}
 	return links
 }
+
+// A Note says of a field of a document that was written, or of an op of a proposal, what its writer may not have meant,
+// such as the name of a document that is not there. It is no fault: what is named may come later.
+type Note struct {
+	Kind    Kind   `json:"kind" doc:"The document's kind"`
+	ID      string `json:"id" doc:"The document's id"`
+	Pointer string `json:"pointer" doc:"The field, as a JSON pointer into the document" example:"/select/tags/0"`
+	Detail  string `json:"detail" doc:"What to know of it" example:"no document has the tag \"securty\" yet"`
+}

@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/check"
+	"tenet/internal/coherence"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -101,6 +101,13 @@ type opArgs struct {
 	Version  int64          `json:"version,omitempty" jsonschema:"the version that you have read; default: the current one"`
 }
 
+type proposeAnswer struct {
+	Proposal string           `json:"proposal"`
+	State    string           `json:"state"`
+	Queued   bool             `json:"queued"`
+	Notes    []knowledge.Note `json:"notes,omitempty"`
+}
+
 func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
 	p := &knowledge.Proposal{ProposalID: knowledge.NewBatchID().String(), Title: in.Title, Why: in.Why, IsActive: true}
 	for i := range in.Ops {
@@ -127,18 +134,21 @@ func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
 	if c := access.CallerFrom(ctx); c != nil {
 		actor = c.ID
 	}
-	b := knowledge.Batch{
+	receipt, err := d.o.Store.Apply(ctx, knowledge.Batch{
 		ID: knowledge.NewBatchID(), Actor: actor,
 		Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)},
-	}
-	receipt, err := d.o.Store.Apply(ctx, b)
+	})
 	if err != nil {
 		return nil, err
 	}
-	said := ""
+	notes, said := coherence.ProposedNotes(access.Unrecorded(ctx), d.o.Store, p), ""
 	if receipt.Queued {
 		said = " PostgreSQL can't be reached: the proposal is safe on disk, and people see it when PostgreSQL is back."
 	}
-	data := json.RawMessage(fmt.Sprintf(`{"proposal":%q,"state":"open","queued":%v}`, p.ProposalID, receipt.Queued))
-	return &reply{fmt.Sprintf("%s waits for a person to review it.%s\n", p.Key(), said), data}, nil
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s waits for a person to review it.%s\n", p.Key(), said)
+	for _, n := range notes {
+		fmt.Fprintf(&b, "- %s: %s\n", n.Pointer, n.Detail)
+	}
+	return &reply{b.String(), proposeAnswer{p.ProposalID, knowledge.ProposalOpen, receipt.Queued, notes}}, nil
 }

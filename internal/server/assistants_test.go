@@ -235,6 +235,11 @@ func TestEveryToolAnswersAndExplainsItsErrors(t *testing.T) {
 				{"propose", map[string]any{"title": "Stricter", "ops": []any{map[string]any{
 					"verb": "patch", "key": "rule/SEC-001", "patch": map[string]any{"severity": "ERROR"},
 				}}}, "waits for a person", false},
+				{"propose", map[string]any{"title": "A pack", "ops": []any{map[string]any{
+					"verb": "put", "key": "pack/slip", "document": map[string]any{
+						"pack_id": "slip", "name": era, "select": map[string]any{"ids": []any{"rule/SEC-01"}},
+					},
+				}}}, "/ops/0/document/select/ids/0: there is no rule/SEC-01 yet: did you mean rule/SEC-001?", false},
 				{"propose", map[string]any{
 					"title": "Stricter",
 					"ops":   []any{map[string]any{"verb": "drop", "key": "rule/SEC-001"}},
