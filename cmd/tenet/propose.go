@@ -57,18 +57,17 @@ whatever the documents are. "tenet review" decides.`,
 		if err := fillProposal(ctx, a, d, p, ops); err != nil {
 			return err
 		}
-		if s.DryRun == dryNone {
-			if done, err := proposedBefore(ctx, a, d, p, ops); done || err != nil {
-				return err
-			}
+		same, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (bool, error) {
+			return changesNothing(ctx, d, ops)
+		})
+		if same && err == nil { // the server refuses it, and for a command it is done
+			a.say("nothing was changed, and nothing is proposed: it is so already")
+		}
+		if same || err != nil {
+			return err
 		}
 		ops = []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}
-		err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
-		if err == nil && s.DryRun == dryNone {
-			a.say("it waits for somebody else: `tenet review show %[1]s`, then `tenet review approve %[1]s` and "+
-				"`tenet review apply %[1]s`", id)
-		}
-		return err
+		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
 	})
 }
 
@@ -95,40 +94,14 @@ func fillProposal(ctx context.Context, a *app, d *door, p *knowledge.Proposal, o
 	return p.Validate()
 }
 
-// proposedBefore says of a proposal that would change nothing, or whose ops the same writer has proposed and that
-// waits, that it is not made.
-func proposedBefore(ctx context.Context, a *app, d *door, p *knowledge.Proposal, ops []knowledge.Op) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
-	defer cancel()
-	if same, err := changesNothing(ctx, d, ops); err != nil || same {
-		if same {
-			a.say("nothing was changed, and nothing is proposed: it is so already")
-		}
-		return same, err
+// sayWaits tells how to go on with a proposal that a batch has made.
+func sayWaits(a *app, b *knowledge.Batch) {
+	p, made := b.Ops[0].Doc.(*knowledge.Proposal)
+	if !made || b.Dry || len(b.Ops) > 1 || b.Ops[0].IfVersion != knowledge.NoVersion {
+		return
 	}
-	actor, err := d.actor(ctx)
-	if err != nil {
-		return false, err
-	}
-	p.Normalize()
-	waiting, err := d.List(ctx, knowledge.Query{
-		Kind: knowledge.KindProposal, Status: knowledge.ProposalOpen, Limit: knowledge.MaxLimit,
-	})
-	if err != nil {
-		return false, err
-	}
-	for _, rec := range waiting.Records {
-		doc, err := rec.Document()
-		if err != nil {
-			return false, err
-		}
-		is, ok := doc.(*knowledge.Proposal)
-		if !ok || is.OpsDigest != p.OpsDigest || is.CreatedBy != actor || is.ProposalID == p.ProposalID {
-			continue
-		}
-		return true, sayProposed(a, &store.ProposedError{Key: rec.Key}, knowledge.BatchID{})
-	}
-	return false, nil
+	a.say("it waits for somebody else: `tenet review show %[1]s`, then `tenet review approve %[1]s` and "+
+		"`tenet review apply %[1]s`", p.ProposalID)
 }
 
 // changesNothing reports whether every op would leave its document as it is. What it can't tell, the server does.

@@ -97,7 +97,11 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 	if a.Output == asName {
 		return printPlanned(a, ops)
 	}
-	return a.print(receiptOf(&b, &r), func(w io.Writer, _ screen) error { return writeReceipt(w, &b, &r) })
+	err = a.print(receiptOf(&b, &r), func(w io.Writer, _ screen) error { return writeReceipt(w, &b, &r) })
+	if err == nil {
+		sayWaits(a, &b)
+	}
+	return err
 }
 
 // ofDocuments has the faults of a refused batch speak of the fields of its documents, as who wrote a document or

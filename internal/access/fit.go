@@ -11,8 +11,8 @@ import (
 )
 
 // fits returns an error for an op that makes, edits or approves of a proposal whose ops could not be applied now: they
-// name a category that is not there, or would loosen a pack. A proposal may be made for other versions than those that
-// are there, which its readers are told, but nobody approves of it then.
+// name a category that is not there, or would loosen a pack; and for a new one that would change nothing. A proposal
+// may be made for other versions than those that are there, which its readers are told, but nobody approves of it then.
 func (c call) fits(ctx context.Context, i int, op *knowledge.Op, before, after knowledge.Document) error {
 	was, is := proposalOf(before), proposalOf(after)
 	if is == nil {
@@ -27,7 +27,10 @@ func (c call) fits(ctx context.Context, i int, op *knowledge.Op, before, after k
 		err = store.CheckBases(ctx, c.s.next.Get, is)
 	}
 	if err == nil {
-		_, err = c.tryOut(ctx, is)
+		var same *knowledge.Receipt
+		if same, err = c.tryOut(ctx, is); same != nil && !approved { // nobody needs to read what changes nothing
+			err = knowledge.Invalid("/ops", "would change nothing: every document is so already, and nothing is proposed")
+		}
 	}
 	conflict, moved := errors.AsType[*store.ConflictError](err)
 	switch {

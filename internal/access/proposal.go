@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -453,34 +451,4 @@ func (c call) signed(ctx context.Context, b knowledge.Batch) (knowledge.Batch, e
 		b.Ops[i].Doc = &says
 	}
 	return b, nil
-}
-
-// newestProposals is how many open proposals are looked through for one that says the same: who repeats a write does it
-// soon after, and a look at all of them would cost more with each that waits.
-const newestProposals = 100
-
-// waiting returns the open proposal of an agent that has the same ops as p, of the newest ones; nil for none. Who sends
-// the same again with another batch means that one. A store that can't be asked now has none.
-func (c call) waiting(ctx context.Context, p *knowledge.Proposal) *store.ProposedError {
-	page, err := c.s.next.List(ctx, knowledge.Query{
-		Kind: knowledge.KindProposal, Status: knowledge.ProposalOpen, Limit: newestProposals,
-	})
-	if err != nil {
-		return nil //nolint:nilerr // another proposal of the same does no harm, and a write that is lost does
-	}
-	for _, rec := range page.Records {
-		d, err := rec.Document()
-		is := proposalOf(d)
-		if err != nil || is == nil || is.CreatedBy != c.caller.ID || is.OpsDigest != p.OpsDigest ||
-			is.ProposalID == p.ProposalID {
-			continue
-		}
-		made := &store.ProposedError{Key: rec.Key}
-		made.Receipt.Records = []*knowledge.Record{rec}
-		// An agent's write gives its id to its proposal.
-		if made.Receipt.Batch, err = uuid.Parse(is.ProposalID); err == nil {
-			return made
-		}
-	}
-	return nil
 }

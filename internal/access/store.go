@@ -240,6 +240,11 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if b, err = c.judge(ctx, b); err != nil {
 		return c.instead(ctx, &asked, err)
 	}
+	if made, err := c.repeated(ctx, &b); err != nil {
+		return knowledge.Receipt{}, s.missing(ctx, err)
+	} else if made != nil {
+		return knowledge.Receipt{}, made
+	}
 	r, err := s.next.Apply(ctx, b)
 	if b.Dry {
 		return r, s.missing(ctx, err)
@@ -288,7 +293,7 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 			return knowledge.Receipt{Batch: b.ID, Records: same.Records, Dry: b.Dry, Unchanged: true}, nil
 		}
 	}
-	if made := c.waiting(ctx, p); made != nil && !b.Dry {
+	if made := c.waiting(ctx, c.caller.ID, p); made != nil && !b.Dry {
 		return knowledge.Receipt{}, made
 	}
 	if next.Origin, err = b.Fingerprint(); err != nil {

@@ -108,7 +108,8 @@ func (c *call) panicked(v any) (abort bool) {
 	return false
 }
 
-// answerProposed answers an agent whose write became a proposal: it is taken, and nothing is written yet.
+// answerProposed answers an agent whose write became a proposal, and who proposes again what waits: it is taken, and
+// nothing is written yet.
 func answerProposed(c *call, e *store.ProposedError) {
 	setBatchHeaders(c, e.Receipt.Batch, &e.Receipt)
 	c.set("Tenet-Proposal", e.Key.ID)

@@ -119,6 +119,10 @@ func (l *collection) createText() string {
 	if knowledge.Describe(l.kind).UUID {
 		text += " Without an id the " + string(l.kind) + " gets a new one, a UUID of version 7."
 	}
+	if l.kind == knowledge.KindProposal {
+		text += " One that would change nothing is refused; of what the same writer has proposed before, and waits, the " +
+			"answer is 202 with that proposal and its id in Tenet-Proposal."
+	}
 	return text
 }
 

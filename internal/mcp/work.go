@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -138,6 +139,12 @@ func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
 		ID: knowledge.NewBatchID(), Actor: actor,
 		Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)},
 	})
+	if made, ok := errors.AsType[*store.ProposedError](err); ok {
+		return &reply{
+			made.Key.String() + " says the same and waits for a person already: nothing was proposed again.\n",
+			proposeAnswer{Proposal: made.Key.ID, State: knowledge.ProposalOpen},
+		}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

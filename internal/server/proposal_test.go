@@ -3,6 +3,7 @@ package server_test
 import (
 	"database/sql" //nolint:depguard // a restored database has another text of the same version
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -94,6 +95,69 @@ func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	admin.want(http.StatusForbidden, http.MethodPost, path(late)+"/apply", "")
 	admin.want(http.StatusOK, http.MethodPost, path(late)+"/reviews", `{"verdict":"approve"}`)
 	admin.want(http.StatusOK, http.MethodPost, path(late)+"/apply", "")
+}
+
+// TestAProposalOfWhatIsOrWaitsIsNotMade proposes what is so already, and what its writer has proposed before, over REST
+// and as an assistant.
+func TestAProposalOfWhatIsOrWaitsIsNotMade(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		x := start(t, o)
+		admin := x.browse(t)
+		other := auditor(t, x, "other", knowledge.RoleContributor)
+		rule := storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category, r.Priority = "TWICE-1", "security", 4 })
+		write(t, x.admin(t), "admin", knowledge.Put(rule, knowledge.NoVersion))
+		propose := func(w *web, status int, title string, priority int, header ...string) *said {
+			t.Helper()
+			a := w.ask(http.MethodPost, "/api/v1/proposals", fmt.Sprintf(`{"title":%q,"ops":[{"verb":"patch",`+
+				`"kind":"rule","id":"TWICE-1","patch":{"priority":%d}}]}`, title, priority), header...)
+			if a.status != status {
+				t.Fatalf("%s: %d %s, want %d", title, a.status, a.body, status)
+			}
+			return a
+		}
+		if a := propose(admin, http.StatusUnprocessableEntity, "As it is", 4); !strings.Contains(a.body,
+			`{"pointer":"/ops","detail":"would change nothing`) {
+			t.Errorf("what is so already: %s", a.body)
+		}
+		const key = "the first of it"
+		first := propose(admin, http.StatusCreated, "Sooner", 3, "Idempotency-Key", key)
+		stands := strings.TrimPrefix(first.header.Get("Location"), "/api/v1/proposals/")
+		again := propose(admin, http.StatusAccepted, "Sooner, please", 3)
+		if again.header.Get("Tenet-Proposal") != stands || again.header.Get("Location") != first.header.Get("Location") ||
+			!strings.Contains(again.body, `"proposal_id":"`+stands+`"`) || !strings.Contains(again.body, `"title":"Sooner"`) {
+			t.Errorf("what waits already: %v %s, want proposal %s", again.header, again.body, stands)
+		}
+		propose(admin, http.StatusCreated, "Sooner", 3, "Idempotency-Key", key) // sent again it is the same write
+		propose(other, http.StatusCreated, "Somebody else's", 3)
+		propose(admin, http.StatusCreated, "Something else", 2)
+		tool := func(priority int) string {
+			t.Helper()
+			got := call(t, x.assistant(t, "2025-06-18", x.token(t), nil), "propose", map[string]any{
+				"title": "Sooner", "ops": []any{map[string]any{
+					"verb": "patch", "key": "rule/TWICE-1", "patch": map[string]any{"priority": priority},
+				}},
+			})
+			return textOf(got)
+		}
+		if text := tool(3); !strings.Contains(text, "proposal/"+stands+" says the same and waits") {
+			t.Errorf("an assistant is told: %s", text)
+		}
+		if text := tool(4); !strings.Contains(text, "would change nothing") {
+			t.Errorf("an assistant that changes nothing is told: %s", text)
+		}
+		open := admin.want(http.StatusOK, http.MethodGet, "/api/v1/proposals?status=open", "").body
+		if n := strings.Count(open, `"proposal_id"`); n != 3 {
+			t.Errorf("%d proposals wait, want 3: %s", n, open)
+		}
+		// What was decided can be proposed again, and sending the first of it again still means that.
+		admin.want(http.StatusOK, http.MethodPatch, "/api/v1/proposals/"+stands, `{"state":"withdrawn"}`)
+		if a := propose(admin, http.StatusCreated, "Once more", 3); strings.Contains(a.body, stands) {
+			t.Errorf("what was withdrawn stands for what is proposed: %s", a.body)
+		}
+		if a := propose(admin, http.StatusCreated, "Sooner", 3, "Idempotency-Key", key); !strings.Contains(a.body, stands) {
+			t.Errorf("sent again after another: %s", a.body)
+		}
+	})
 }
 
 // TestAProposalForAnotherTextOfTheVersionIsRefused proposes, and applies, a change to a version whose number stands for

@@ -170,8 +170,8 @@ func (e *GoneError) Is(target error) bool {
 	return target == ErrGone
 }
 
-// A ProposedError says that a write was not applied but turned into a proposal, which a person decides. Nothing was
-// refused, and nothing is lost.
+// A ProposedError says that a write was not applied but turned into a proposal, or is one that its writer has proposed
+// before, which a person decides. Nothing was refused, and nothing is lost.
 type ProposedError struct {
 	Key     knowledge.Key     // of the proposal
 	Receipt knowledge.Receipt // of the batch that made it
