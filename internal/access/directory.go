@@ -99,6 +99,9 @@ func (d *Directory) Caller(actor string) (*Caller, bool) {
 	return e.caller, true
 }
 
+// Empty reports whether no principal is known, so that nobody can be told from a stranger.
+func (d *Directory) Empty() bool { return len(d.state.Load().byID) == 0 }
+
 // Holds reports whether a caller is still current: false if its principal was changed, disabled, deleted or has
 // expired. A stream opened with an outdated caller is closed when Holds turns false.
 func (d *Directory) Holds(c *Caller) bool {

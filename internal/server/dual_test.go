@@ -296,6 +296,54 @@ func TestAMirrorIsComparedWhenAsked(t *testing.T) {
 	}
 }
 
+// TestATokenThatIsNotKnownYetIsNotRefused starts an instance without its PostgreSQL, which comes back with a lock on the
+// principals: the new admin's token is in the file before anybody can know it.
+func TestATokenThatIsNotKnownYetIsNotRefused(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_prepared_transactions": "1"}})
+	o := server.Options{DataDir: filepath.Join(t.TempDir(), "first"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
+	first := start(t, o)
+	level(t, first.admin(t))
+	first.end(t)
+	lock := pgtest.Connect(t, pg.URL("postgres"))
+	for _, sql := range []string{
+		"BEGIN", "LOCK TABLE principals IN SHARE ROW EXCLUSIVE MODE", "PREPARE TRANSACTION 'the lock'", // outlives a stop
+	} {
+		if _, err := lock.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pg.Stop(pgtest.Fast)
+	o.DataDir = filepath.Join(t.TempDir(), "second")
+	w := &web{t, start(t, o).Facts().URL, "no such token"}
+	if s := w.want(http.StatusServiceUnavailable, http.MethodGet, "/api/v1/rules", ""); s.header.Get("Retry-After") == "" {
+		t.Errorf("where nobody is known it is not said when to ask again: %v", s.header)
+	}
+	pg.Start()
+	early := 0
+	await(t, "the admin's token opens", func() bool {
+		text, err := os.ReadFile(filepath.Join(o.DataDir, server.TokenFile))
+		if w.token = strings.TrimSpace(string(text)); err != nil || w.token == "" {
+			return false
+		}
+		s := w.do(http.MethodGet, "/api/v1/rules?limit=1", "")
+		switch {
+		case s.status == http.StatusOK:
+			return true
+		case s.status != http.StatusServiceUnavailable || s.header.Get("Retry-After") == "":
+			t.Fatalf("a token that is not known yet: %d %v %s, want 503 with Retry-After", s.status, s.header, s.body)
+		}
+		if early++; early == 1 {
+			pg.Exec("ROLLBACK PREPARED 'the lock'")
+		}
+		return false
+	})
+	if early == 0 {
+		t.Error("the token was known as soon as it was in the file: this proves nothing")
+	}
+	w.token = "no such token"
+	w.want(http.StatusUnauthorized, http.MethodGet, "/api/v1/rules?limit=1", "")
+}
+
 // TestAColdStartAnswersFromTheStarterSet starts a tenet that has never seen its PostgreSQL, which is away.
 func TestAColdStartAnswersFromTheStarterSet(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})

@@ -62,6 +62,8 @@ type parts struct {
 	// archivedAt is when the newest WAL was archived, seconds since 1970; 0 while nobody has looked.
 	archivedAt atomic.Int64
 	keeper     *upkeep.Keeper
+	// begun is true once an empty database has got its admin, who is known by then.
+	begun atomic.Bool
 }
 
 // assemble opens the database and builds everything that stands on it.

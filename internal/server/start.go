@@ -104,6 +104,7 @@ func (s *Server) begin(ctx context.Context) error {
 		s.later = true
 		return nil
 	}
+	s.parts.begun.Store(err == nil)
 	return err
 }
 
@@ -117,6 +118,7 @@ func (s *Server) beginLater(ctx context.Context) error {
 		if s.parts.engine.Level().Mode == knowledge.ModeNormal {
 			report, token, err := s.firstStart(ctx)
 			if err == nil {
+				s.parts.begun.Store(true)
 				s.o.Log.InfoContext(ctx, "first start done", "documents", report.Created, "new_admin", token != "")
 				return nil
 			}
@@ -131,19 +133,28 @@ func (s *Server) beginLater(ctx context.Context) error {
 }
 
 // authenticate asks the directory. While there is neither a primary nor a mirror nobody is known; then the holder of
-// this machine's admin token may read what the starter set answers.
+// this machine's admin token may read what the starter set answers. Until the first start is done nobody is refused for
+// a token that may be about to open: the file comes before its token is known, and an empty directory knows none.
 func (p *parts) authenticate(dir string) func(token string) (*access.Caller, error) {
 	path := filepath.Join(dir, TokenFile)
 	return func(token string) (*access.Caller, error) {
 		c, err := p.directory.Authenticate(token)
-		if err == nil || p.engine.Level().Mode != knowledge.ModeCold {
+		no, ok := errors.AsType[*store.UnauthenticatedError](err)
+		cold := ok && p.engine.Level().Mode == knowledge.ModeCold
+		if !ok || no.ID != "" || p.begun.Load() && !cold {
 			return c, err
 		}
 		data, ferr := os.ReadFile(path) //nolint:gosec // the operator chose the directory
 		kept := strings.TrimSpace(string(data))
-		if ferr != nil || kept == "" || subtle.ConstantTimeCompare([]byte(kept), []byte(token)) != 1 {
-			return nil, err
+		ours := ferr == nil && kept != "" && subtle.ConstantTimeCompare([]byte(kept), []byte(token)) == 1
+		switch {
+		case ours && cold:
+			return &access.Caller{ID: adminID, Name: adminID, Role: knowledge.RoleViewer, Local: true, Unsure: true}, nil
+		case ours, p.directory.Empty():
+			return nil, &store.UnavailableError{
+				Reason: "this server does not know its tokens yet: ask again soon", RetryAfter: startRetry, NotDone: true,
+			}
 		}
-		return &access.Caller{ID: adminID, Name: adminID, Role: knowledge.RoleViewer, Local: true, Unsure: true}, nil
+		return nil, err
 	}
 }
