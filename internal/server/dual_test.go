@@ -296,8 +296,8 @@ func TestAMirrorIsComparedWhenAsked(t *testing.T) {
 	}
 }
 
-// TestATokenThatIsNotKnownYetIsNotRefused starts an instance without its PostgreSQL, which comes back with a lock on the
-// principals: the new admin's token is in the file before anybody can know it.
+// TestATokenThatIsNotKnownYetIsNotRefused starts an instance without its PostgreSQL, which comes back with a lock on
+// the principals: the new admin's token is in the file before anybody can know it.
 func TestATokenThatIsNotKnownYetIsNotRefused(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_prepared_transactions": "1"}})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "first"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
