@@ -57,7 +57,7 @@ func listenOnce(ctx context.Context, s *Store, heard func()) error {
 	heard()
 	for {
 		s.bell.Ring() // also after connecting: earlier notifications were missed
-		if err := hear(ctx, s, conn); err != nil {
+		if err := nextNotice(ctx, s, conn); err != nil {
 			return err
 		}
 	}
@@ -70,8 +70,9 @@ func bye(ctx context.Context, conn *pgx.Conn) {
 	conn.Close(short) //nolint:errcheck // the connection is abandoned either way
 }
 
-// hear returns after a notification. It also checks the connection periodically, since a cut connection is silent too.
-func hear(ctx context.Context, s *Store, conn *pgx.Conn) error {
+// nextNotice returns after a notification. It also checks the connection periodically, since a cut connection is silent
+// too.
+func nextNotice(ctx context.Context, s *Store, conn *pgx.Conn) error {
 	for {
 		quiet, cancel := context.WithTimeout(ctx, listenCheck)
 		_, err := conn.WaitForNotification(quiet)
@@ -98,8 +99,21 @@ func (s *Store) Newest(ctx context.Context) (knowledge.Seq, error) {
 	return knowledge.Seq(*newest), nil
 }
 
+// hear starts the listener, unless it runs or the store is closed. A store whose changes nobody waits for, as a
+// command's, needs none.
+func hear(s *Store) {
+	s.heard.Do(func() {
+		s.closing.RLock() // Close waits for goroutines started before it
+		defer s.closing.RUnlock()
+		if !s.closed.Load() {
+			s.done.Go(func() { s.listen(s.life) })
+		}
+	})
+}
+
 // Wait implements [store.Store].
 func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
+	hear(s)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,7 +24,10 @@ func TestAStandbyIsNotAskedToListenAgainAndAgain(t *testing.T) {
 	standby := primary.Standby(pgtest.Options{})
 	reader := openAt(t, strings.Replace(url, primary.Addr(), standby.Addr(), 1))
 	attempts := func() int { return strings.Count(standby.Log(), "LISTEN during recovery") }
+	waits, stop := context.WithCancel(t.Context())
+	go func() { _ = reader.Wait(waits, 0) }() // a store listens once somebody waits
 	pgtest.Await(t, "the standby to be asked", func() bool { return attempts() > 0 })
+	stop()
 	for i := range 4 { // each waits for the time in which the listener used to try once more
 		seq, err := reader.Newest(t.Context())
 		if err != nil {

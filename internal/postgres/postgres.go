@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -74,6 +75,7 @@ type Store struct {
 	lanes   chan struct{}   // one for each replayed batch that is sent alone
 	groups  gathering
 	bell    store.Bell
+	heard   sync.Once // the listener runs, once somebody waits
 	slow    slowGate
 	closed  atomic.Bool
 	left    atomic.Int64    // last call of leave, nanoseconds since 1970
@@ -127,52 +129,60 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		}
 	}
 	seen, fresh, watched := &certificates{}, &renewer{address: o.address(), log: o.Log}, &watch{}
-	cfg.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error { fresh.renew(ctx, c); return nil }
+	cfg.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error {
+		if ctx.Value(opening{}) != nil {
+			return errLater
+		}
+		fresh.renew(ctx, c)
+		return nil
+	}
 	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		seen.note(conn)
 		watched.connected()
 		return nil
 	}
-	schema, err := prepare(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg)
+	pool, err := pgxpool.NewWithConfig(context.WithValue(context.WithoutCancel(ctx), opening{}, true), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the pool: %w", err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
-		o: o, pool: pool, certificates: seen, renewer: fresh, alone: cfg.ConnConfig.Copy(), schema: schema,
+		o: o, pool: pool, certificates: seen, renewer: fresh, alone: cfg.ConnConfig.Copy(),
 		turn: make(chan struct{}, 1), lanes: make(chan struct{}, max(1, o.MaxConns/2)), life: life, stop: stop,
 		watch: watched,
 	}
-	if err := s.Guards(ctx); err != nil {
+	if s.schema, err = prepare(ctx, s); err == nil {
+		err = s.Guards(ctx)
+	}
+	if err != nil {
 		stop()
 		pool.Close()
 		return nil, err
 	}
-	s.done.Go(func() { s.listen(life) })
 	return s, nil
 }
+
+// opening marks the context of what a new pool does by itself: it would open MinConns connections beside the one that
+// its first caller opens. One process of the server costs more than a statement, and a command asks only a few: so the
+// pool opens what its callers need, and the rest of MinConns with its first look, after HealthCheckPeriod.
+type opening struct{}
+
+var errLater = errors.New("connections are opened when they are needed")
 
 func (o *Options) address() Address { return Address{o.URL, o.AllowUnverifiedTLS} }
 
 // prepare migrates if allowed, and checks that the program supports the schema.
-func prepare(ctx context.Context, o Options) (Schema, error) {
-	ctx, cancel := context.WithTimeout(ctx, o.CommandTimeout)
+func prepare(ctx context.Context, s *Store) (Schema, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.o.CommandTimeout)
 	defer cancel()
-	if o.Migrate {
-		if schema, err := ReadSchema(ctx, o.address()); err == nil && schema.Version > schema.Newest {
-			return schema, schema.check()
-		}
-		schema, err := Migrate(ctx, o.address(), -1)
-		if err != nil {
-			return schema, err
-		}
-		return schema, schema.check()
+	s.schema.Newest = newestSchema()
+	schema, err := s.Schema(ctx)
+	if err != nil { // an empty database, for instance
+		schema, err = ReadSchema(ctx, s.o.address())
 	}
-	schema, err := ReadSchema(ctx, o.address())
+	if s.o.Migrate && (err != nil || schema.Version < schema.Newest) {
+		schema, err = Migrate(ctx, s.o.address(), -1)
+	}
 	if err != nil {
 		return schema, err
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -103,8 +105,7 @@ func newMigrator(a Address, whole bool) (*migrator, error) {
 }
 
 func (m *migrator) schema(ctx context.Context) (Schema, error) {
-	sources := m.p.ListSources()
-	s := Schema{Newest: sources[len(sources)-1].Version}
+	s := Schema{Newest: newestSchema()}
 	var there bool
 	if err := m.db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", goose.DefaultTablename).Scan(
 		&there); err != nil {
@@ -115,6 +116,20 @@ func (m *migrator) schema(ctx context.Context) (Schema, error) {
 	}
 	err := m.db.QueryRowContext(ctx, versionSQL).Scan(&s.Version)
 	return s, translate(ctx, err, true)
+}
+
+// newestSchema returns the newest schema that the program knows: the number with which the last migration's name
+// begins.
+func newestSchema() int64 {
+	var newest int64
+	files, _ := migrations.ReadDir("migrations")
+	for _, f := range files {
+		number, _, _ := strings.Cut(f.Name(), "_")
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+			newest = max(newest, n)
+		}
+	}
+	return newest
 }
 
 // versionSQL reads the newest applied migration from goose's table.
