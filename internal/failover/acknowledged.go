@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -22,9 +23,12 @@ const ackBytes = 32 << 20
 type acks struct {
 	mu      sync.RWMutex // guards the fields below
 	batches map[knowledge.BatchID]acknowledged
-	order   []knowledge.BatchID // the oldest first; some may be forgotten already
+	newest  map[knowledge.Key]knowledge.BatchID // of them, the last one that wrote a document
+	order   []knowledge.BatchID                 // the oldest first; some may be forgotten already
 	bytes   int
 	lost    knowledge.Seq // the newest that was forgotten over the bound
+
+	some atomic.Bool // there are batches
 }
 
 // An acknowledged batch, with the receipt that its writer got.
@@ -35,7 +39,11 @@ type acknowledged struct {
 	bytes   int
 }
 
-func newAcks() *acks { return &acks{batches: map[knowledge.BatchID]acknowledged{}} }
+func newAcks() *acks {
+	return &acks{
+		batches: map[knowledge.BatchID]acknowledged{}, newest: map[knowledge.Key]knowledge.BatchID{},
+	}
+}
 
 // add remembers a batch and its receipt.
 func (a *acks) add(b *knowledge.Batch, rec *knowledge.Receipt) {
@@ -50,6 +58,12 @@ func (a *acks) add(b *knowledge.Batch, rec *knowledge.Receipt) {
 	defer a.mu.Unlock()
 	a.drop(b.ID)
 	a.batches[b.ID] = acknowledged{*b, *rec, time.Now(), size}
+	for i := range b.Ops {
+		if before, there := a.batches[a.newest[b.Ops[i].Key]]; !there || before.receipt.Seq <= rec.Seq {
+			a.newest[b.Ops[i].Key] = b.ID
+		}
+	}
+	a.some.Store(true)
 	a.order = append(a.order, b.ID)
 	a.bytes += size
 	for a.bytes > ackBytes && len(a.order) > 0 {
@@ -61,11 +75,38 @@ func (a *acks) add(b *knowledge.Batch, rec *knowledge.Receipt) {
 
 // drop needs a.mu.
 func (a *acks) drop(id knowledge.BatchID) {
-	a.bytes -= a.batches[id].bytes
+	was := a.batches[id]
+	for i := range was.batch.Ops {
+		if key := was.batch.Ops[i].Key; a.newest[key] == id {
+			delete(a.newest, key)
+		}
+	}
+	a.bytes -= was.bytes
 	delete(a.batches, id)
 	if len(a.batches) == 0 {
 		a.order = nil
+		a.some.Store(false)
 	}
+}
+
+// left returns what the last acknowledged batch that wrote a document left of it, and the batch's seq; false if the
+// feed has brought all that was acknowledged of it.
+func (a *acks) left(key knowledge.Key) (store.Left, knowledge.Seq, bool) {
+	if !a.some.Load() {
+		return store.Left{}, 0, false
+	}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	was, there := a.batches[a.newest[key]]
+	if !there {
+		return store.Left{}, 0, false
+	}
+	for _, l := range slices.Backward(leftBy(was.batch.Ops, &was.receipt)) {
+		if l.Key == key {
+			return l, was.receipt.Seq, true
+		}
+	}
+	return store.Left{}, 0, false
 }
 
 // before returns the batches that were acknowledged before t.

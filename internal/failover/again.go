@@ -107,15 +107,18 @@ func logged(b *knowledge.Batch, changes []knowledge.Change, err error) (knowledg
 	return knowledge.ReceiptOf(b, changes), true, nil
 }
 
-// mayBeDone reports whether a batch that conflicts here may have been applied before this process started: if the
-// previous process crashed before it answered, and the mirror has not been level since, nothing here can tell. A caller
-// whose first attempt was cut off by a crash must not be told that the write was refused. An id made after this process
-// started is new.
-func (h *past) mayBeDone(id knowledge.BatchID, err error) bool {
-	if !errors.Is(err, store.ErrConflict) || h.mirror.wasLevel.Load() {
-		return false
+// maybeSent reports whether the primary may have been sent a batch before, so that nobody here knows what became of it:
+// by this process, which remembers, or by the one before it, which can't. Even a mirror that has been level since does
+// not tell, as the primary may get to a batch late. An id made after this process started is new. Of an id that does
+// not say when it was made, a level mirror has to do.
+func (h *past) maybeSent(id knowledge.BatchID) bool {
+	switch {
+	case h.sent.unsettled(id):
+		return true
+	case id.Version() == 7:
+		return !time.Unix(id.Time().UnixTime()).After(h.life.began)
 	}
-	return id.Version() != 7 || !time.Unix(id.Time().UnixTime()).After(h.life.began)
+	return !h.mirror.wasLevel.Load()
 }
 
 // maxUnsettled bounds the ids that [sent] remembers. The oldest are forgotten first.

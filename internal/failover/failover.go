@@ -67,14 +67,15 @@ func assemble(o *Options) *Store {
 	local := &mirror{o: o, life: life, board: board, modes: modes, counts: counts}
 	local.file = watched{o.Mirror, local.failed}
 	waits := newWaitlist(o.Journal)
-	ground := &ground{mirror: local, waits: waits, journal: o.Journal}
+	view := &view{mirror: local, waits: waits, acks: acks}
+	ground := &ground{view: view, journal: o.Journal}
 	past := &past{o: o, life: life, up: up, mirror: local, acks: acks, journal: o.Journal}
 	queue := &queue{
 		o: o, board: board, modes: modes, counts: counts, mirror: local, waits: waits, ground: ground, past: past,
 		journal:  o.Journal,
 		restored: make(chan struct{}),
 	}
-	reader := &reader{o: o, life: life, counts: counts, up: up, mirror: local, waits: waits}
+	reader := &reader{o: o, life: life, counts: counts, up: up, mirror: local, waits: waits, view: view}
 	writer := &writer{
 		life: life, board: board, modes: modes, up: up, mirror: local, waits: waits, acks: acks, ground: ground,
 		past: past, queue: queue,

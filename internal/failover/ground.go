@@ -13,8 +13,7 @@ import (
 // A ground works out which versions a batch is made on top of, and the documents it leaves on this instance until the
 // primary has decided.
 type ground struct {
-	mirror  *mirror
-	waits   *waitlist
+	view    *view
 	journal Journal
 }
 
@@ -110,21 +109,25 @@ func baseOf(op *knowledge.Op, current *knowledge.Record) store.Base {
 	return store.Base{Version: current.Version}
 }
 
-// standing is the [reading] of a mirror, and of the journal where that lacks what waits. The record itself tells
-// whether a waiting batch left it (Pending): the feed may already have brought that batch, with another's version on
-// top.
+// standing is the [reading] of what this instance shows. The record itself tells whether a waiting batch left it
+// (Pending): the feed may already have brought that batch, with another's version on top.
 func (g *ground) standing(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	if !g.mirror.complete() || g.waits.hides(key) {
-		if r, waits := g.waits.journalled(ctx, key); waits {
-			return r, nil
+	if !g.view.mirror.complete() {
+		if r, waits, err := g.view.waits.journalled(ctx, key); waits || err != nil {
+			return r, err
 		}
+		return g.mirrored(ctx, key)
 	}
-	return g.mirrored(ctx, key)
+	r, err := g.view.get(ctx, key)
+	if isNotFound(err) {
+		return nil, nil // there is none
+	}
+	return r, err
 }
 
 // mirrored is the [reading] of a mirror, also of a new one that does not answer yet.
 func (g *ground) mirrored(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	r, err := g.mirror.file.Get(ctx, key)
+	r, err := g.view.mirror.file.Get(ctx, key)
 	if isNotFound(err) {
 		return nil, nil // there is none
 	}
@@ -179,7 +182,7 @@ func (g *ground) leftBy(ctx context.Context, op *knowledge.Op, current *knowledg
 	if err != nil && !isNotFound(err) {
 		return false, err
 	}
-	changes, err := g.mirror.file.Changes(ctx, knowledge.ChangeQuery{Batch: op.IfBatch, Key: op.Key, Limit: 1})
+	changes, err := g.view.mirror.file.Changes(ctx, knowledge.ChangeQuery{Batch: op.IfBatch, Key: op.Key, Limit: 1})
 	return err == nil && len(changes) > 0 && changes[0].Version == current.Version, err
 }
 
@@ -216,7 +219,7 @@ func (g *ground) referred(
 func (g *ground) promised(ctx context.Context, b *knowledge.Batch) error {
 	for i := range b.Ops {
 		op := &b.Ops[i]
-		if op.IfVersion <= 0 || !g.waits.on(op.Key) {
+		if op.IfVersion <= 0 || !g.view.waits.on(op.Key) {
 			continue
 		}
 		r, err := g.standing(ctx, op.Key)

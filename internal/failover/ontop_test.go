@@ -420,3 +420,62 @@ func TestWhatTheMirrorHadNoRoomForIsShownOverWhatLiesThere(t *testing.T) {
 		t.Errorf("R reads as %+v, %v, want the second of batch %s", r, err, rec.Batch)
 	}
 }
+
+// TestAnAcknowledgedWriteThatTheMirrorLacksIsShown lets the primary take writes that the mirror has no room for, one
+// directly and one that had waited, and then lets it fail before its feed has brought them. Their writer goes on
+// seeing them, and writes on top of them.
+func TestAnAcknowledgedWriteThatTheMirrorLacksIsShown(t *testing.T) {
+	for _, waited := range []bool{false, true} {
+		t.Run(fmt.Sprintf("waited %t", waited), func(t *testing.T) {
+			t.Parallel()
+			g := &gated{}
+			c := newScene(t, behind(g))
+			c.write(knowledge.Put(titled("R", "first"), knowledge.NoVersion))
+			c.follow()
+			g.full.Store(true)
+			g.blind.Store(true)
+			g.settle.Store(true)
+			g.shut.Store(true)
+			if waited {
+				c.degrade()
+			}
+			rec := c.write(knowledge.Put(titled("R", "second"), 1))
+			if rec.Queued != waited {
+				t.Fatalf("queued: %t", rec.Queued)
+			}
+			if waited {
+				c.primary.set(healthy)
+				waitFor(t, "it is applied", func() bool {
+					st, err := c.s.Batch(t.Context(), rec.Batch)
+					return err == nil && st.State == knowledge.BatchApplied
+				})
+			}
+			c.degrade()
+			r, err := c.s.Get(t.Context(), ruleKey("R"))
+			if err != nil || titleOf(t, r) != "second" {
+				t.Fatalf("its writer reads %+v, %v; want the second", r, err)
+			}
+			third := c.write(knowledge.Put(titled("R", "third"), r.Version))
+			if r, err = c.s.Get(t.Context(), ruleKey("R")); err != nil || titleOf(t, r) != "third" {
+				t.Errorf("on top of it: %+v, %v; want the third", r, err)
+			}
+			for _, b := range []*atomic.Bool{&g.full, &g.blind, &g.settle, &g.shut} {
+				b.Store(false)
+			}
+			c.primary.set(healthy)
+			waitMode(t, c.s, knowledge.ModeNormal)
+			if st, err := c.s.Batch(t.Context(), third.Batch); err != nil || st.State != knowledge.BatchApplied {
+				t.Errorf("in the end the third is %s, %v; want it applied", st.State, err)
+			}
+		})
+	}
+}
+
+// degrade lets the primary fail, and writes until the instance knows.
+func (c *scene) degrade() {
+	c.t.Helper()
+	c.primary.set(refused)
+	for c.status().Mode != knowledge.ModeDegraded {
+		c.write(knowledge.Put(rule("other"), knowledge.AnyVersion))
+	}
+}

@@ -38,33 +38,30 @@ func (q *queue) put(ctx context.Context, b knowledge.Batch, unknown bool) (knowl
 }
 
 func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (knowledge.Receipt, error) {
+	sent := unknown || q.past.maybeSent(b.ID)
 	if err := q.queueable(&b, unknown); err != nil {
-		return knowledge.Receipt{}, err
+		return knowledge.Receipt{}, notTaken(err, sent)
 	}
 	defer q.turns.take(&b)()
-	if rec, taken, err := q.past.takenHere(ctx, &b, unknown); taken || err != nil {
+	if rec, taken, err := q.past.takenHere(ctx, &b, sent); taken || err != nil {
 		return rec, err
 	}
 	if !unknown && !q.mirror.complete() {
-		return knowledge.Receipt{}, cold()
+		return knowledge.Receipt{}, notTaken(cold(), sent)
 	}
 	sum, err := b.Fingerprint()
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(q.o.wall()), Unknown: unknown}
+	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(q.o.wall()), Unknown: sent}
 	if q.o.Caller != nil {
 		e.Caller = q.o.Caller(ctx)
 	}
-	if err = q.ground.prepare(ctx, &e); err != nil && q.past.mayBeDone(b.ID, err) {
-		e.Unknown = true
-		err = q.ground.prepare(ctx, &e)
-	}
-	if err != nil {
+	if err := q.ground.prepare(ctx, &e); err != nil {
 		return knowledge.Receipt{}, err
 	}
 	if err := q.journal.Append(ctx, e); err != nil {
-		if unknown {
+		if sent {
 			return knowledge.Receipt{}, &store.UnavailableError{
 				Reason: "the primary did not answer and the journal can't take the batch: send it again with " +
 					"the same batch id",
@@ -91,6 +88,18 @@ func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (k
 	q.board.post(batchWaits)
 	q.board.post(lookWanted)
 	return queuedReceipt(&e), nil
+}
+
+// notTaken is the error of a batch that is not taken here. It does not say that the batch was not done if an earlier
+// attempt may have reached the primary.
+func notTaken(err error, sent bool) error {
+	u, ok := errors.AsType[*store.UnavailableError](err)
+	if !ok || !sent {
+		return err
+	}
+	open := *u
+	open.NotDone = false
+	return &open
 }
 
 // queueable refuses the batches that an outage does not take. A batch whose outcome is unknown can't be refused.

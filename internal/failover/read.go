@@ -20,6 +20,7 @@ type reader struct {
 	up     *upstream
 	mirror *mirror
 	waits  *waitlist
+	view   *view
 }
 
 // A question is a read, as the mirror and the primary answer it.
@@ -200,7 +201,7 @@ func inTime(ctx context.Context, err error) error {
 // get implements [store.Reader].
 func (rd *reader) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	q := &question[*knowledge.Record]{
-		mirror:  func(ctx context.Context) (*knowledge.Record, error) { return rd.mirrorGet(ctx, key) },
+		mirror:  func(ctx context.Context) (*knowledge.Record, error) { return rd.view.get(ctx, key) },
 		primary: func(ctx context.Context, p Primary) (*knowledge.Record, error) { return p.Get(ctx, key) },
 		kept:    func() bool { return rd.waits.on(key) },
 		shows:   func(r *knowledge.Record) bool { return r.Pending != knowledge.BatchID{} },
@@ -209,19 +210,6 @@ func (rd *reader) get(ctx context.Context, key knowledge.Key) (*knowledge.Record
 	// A batch for the key may have been journalled meanwhile, and a session must go on seeing its own write.
 	if err == nil && r.Source == knowledge.SourcePrimary && rd.waits.on(key) {
 		return answer(ctx, rd, q)
-	}
-	return r, err
-}
-
-// mirrorGet reads the mirror. If the mirror fails, the journal answers for a document that waits.
-func (rd *reader) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	r, err := rd.mirror.get(ctx, key)
-	// A damaged mirror may answer from SQLite's page cache and still lack the waiting batches.
-	if errors.Is(err, store.ErrUnavailable) || rd.waits.hides(key) ||
-		(r == nil || r.Pending == knowledge.BatchID{}) && rd.mirror.suspect.Load() {
-		if r, waits := rd.waits.journalled(ctx, key); waits {
-			return r, nil
-		}
 	}
 	return r, err
 }

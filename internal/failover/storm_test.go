@@ -131,7 +131,7 @@ func (s *storm) fork(n *node) {
 		n.log = filepath.Join(n.dir, "log")
 		s.t.Cleanup(func() {
 			if log, _ := os.ReadFile(n.log); s.t.Failed() {
-				s.t.Logf("instance %d, the end of its log:\n%s", i, log[max(0, len(log)-20_000):])
+				s.t.Logf("instance %d, the end of its log:\n%s", i, log[max(0, len(log)-2_000_000):])
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package failover_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -10,23 +11,6 @@ import (
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
-
-// heldBack is a mirror that does not follow while it is held.
-type heldBack struct {
-	failover.Mirror
-	held atomic.Pointer[chan struct{}] // closed to let it go
-}
-
-func (m *heldBack) Replicate(ctx context.Context, changes []knowledge.Change) error {
-	if held := m.held.Load(); held != nil {
-		select {
-		case <-*held:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return m.Mirror.Replicate(ctx, changes)
-}
 
 // fullJournal is a journal whose disk is full while it is on.
 type fullJournal struct {
@@ -49,14 +33,11 @@ func TestAWriteWhoseOutcomeNobodyKeptIsNotRefused(t *testing.T) {
 	for name, gone := range map[string]bool{"the journal's disk is full": false, "the caller has disconnected": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mirror, journal := &heldBack{}, &fullJournal{}
-			c := newScene(t, func(o *failover.Options) {
-				mirror.Mirror, o.Mirror, journal.Journal, o.Journal = o.Mirror, mirror, o.Journal, journal
-			})
+			mirror, journal := &gated{}, &fullJournal{}
+			c := newScene(t, behind(mirror), func(o *failover.Options) { journal.Journal, o.Journal = o.Journal, journal })
 			c.past(knowledge.Put(rule("R"), 0))
 			c.follow()
-			held := make(chan struct{})
-			mirror.held.Store(&held)
+			mirror.shut.Store(true)
 			c.past(knowledge.Op{Verb: knowledge.VerbPurge, Key: ruleKey("R")})
 
 			b := batchOf(knowledge.Put(rule("R"), knowledge.NoVersion))
@@ -77,19 +58,52 @@ func TestAWriteWhoseOutcomeNobodyKeptIsNotRefused(t *testing.T) {
 				return err == nil && len(list) == 1 && c.primary.underway.Load() == 0
 			})
 			journal.on.Store(false)
-			c.primary.set(refused)
-			for c.status().Mode != knowledge.ModeDegraded { // the breaker opens after three failures
-				c.write(knowledge.Put(rule("other"), knowledge.AnyVersion))
-			}
+			c.degrade()
 			rec, err := c.s.Apply(t.Context(), b)
 			if err != nil || !rec.Queued {
 				t.Fatalf("sent again in the outage: %+v, %v; want it queued", rec, err)
 			}
-			close(held)
+			mirror.shut.Store(false)
 			c.primary.set(healthy)
 			waitMode(t, c.s, knowledge.ModeNormal)
 			if st, err := c.s.Batch(t.Context(), b.ID); err != nil || st.State != knowledge.BatchApplied {
 				t.Errorf("in the end it is %s, %v; want it applied", st.State, err)
+			}
+		})
+	}
+}
+
+// TestABatchOfBeforeAStartIsNotDecidedTwice sends a batch again, in an outage, to a process that began after the batch
+// was made. The process before may have sent it, and the primary may get to it late: it must be replayed under the
+// conditions that it was made with, or what is parked here is applied there.
+func TestABatchOfBeforeAStartIsNotDecidedTwice(t *testing.T) {
+	t.Parallel()
+	for _, before := range []bool{true, false} {
+		t.Run(fmt.Sprintf("made before the start %t", before), func(t *testing.T) {
+			t.Parallel()
+			c := newScene(t)
+			c.past(knowledge.Put(titled("R", "first"), 0))
+			c.follow()
+			b := batchOf(knowledge.Put(titled("R", "mine"), knowledge.AnyVersion))
+			want := knowledge.BatchApplied
+			if !before {
+				b.ID, want = knowledge.BatchID{}, knowledge.BatchParked
+			}
+			c.end()
+			c.open()
+			waitMode(t, c.s, knowledge.ModeNormal)
+			if !before {
+				b.ID = knowledge.NewBatchID()
+			}
+			c.degrade()
+			c.past(knowledge.Put(titled("R", "theirs"), 1))
+			if rec, err := c.s.Apply(t.Context(), b); err != nil || !rec.Queued {
+				t.Fatalf("in the outage: %+v, %v; want it queued", rec, err)
+			}
+			c.primary.set(healthy)
+			waitMode(t, c.s, knowledge.ModeNormal)
+			if st, err := c.s.Batch(t.Context(), b.ID); err != nil || st.State != want {
+				t.Errorf("in the end it is %s, %v; want it %s", st.State, err, want)
 			}
 		})
 	}

@@ -137,28 +137,39 @@ func (w *waitlist) on(keys ...knowledge.Key) bool {
 	return false
 }
 
-// journalled returns the document that the last waiting batch leaves, as the journal has it; false if no batch waits or
-// the journal can't tell, as until the list is complete: nobody knows before which batch is the last.
-func (w *waitlist) journalled(ctx context.Context, key knowledge.Key) (*knowledge.Record, bool) {
+// last reports whether a batch is the last one that waits of those that write a document.
+func (w *waitlist) last(key knowledge.Key, id knowledge.BatchID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pending[key] == id
+}
+
+// journalled returns the document that the last waiting batch leaves, as the journal has it; false if no batch waits,
+// or until the list is complete: nobody knows before which batch is the last. An error says that the journal can't
+// tell.
+func (w *waitlist) journalled(ctx context.Context, key knowledge.Key) (*knowledge.Record, bool, error) {
 	if !w.known.Load() {
-		return nil, false
+		return nil, false, nil
 	}
 	w.mu.Lock()
 	id, waits := w.pending[key]
 	w.mu.Unlock()
 	if !waits {
-		return nil, false
+		return nil, false, nil
 	}
 	e, out, err := w.journal.Find(ctx, id)
-	if err != nil || out.State != knowledge.BatchQueued {
-		return nil, false // it was replayed or parked just now
+	if isNotFound(err) || err == nil && out.State != knowledge.BatchQueued {
+		return nil, false, nil // it was replayed or parked just now
+	}
+	if err != nil {
+		return nil, false, err
 	}
 	for _, r := range slices.Backward(queuedReceipt(&e).Records) {
 		if r != nil && r.Key == key {
-			return r, true
+			return r, true, nil
 		}
 	}
-	return nil, false
+	return nil, false, nil
 }
 
 // any reports whether a batch waits.

@@ -40,8 +40,8 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	if err := w.queue.awaitRestored(ctx); err != nil {
 		return knowledge.Receipt{}, err
 	}
-	unsettled := w.past.sent.unsettled(b.ID)
-	if err := w.ground.promised(ctx, &b); err != nil && !unsettled {
+	sent := w.past.maybeSent(b.ID)
+	if err := w.ground.promised(ctx, &b); err != nil && !sent {
 		return w.past.inConflict(ctx, &b, err)
 	}
 	if b.Dry {
@@ -54,14 +54,14 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 		case err != nil:
 			return knowledge.Receipt{}, err
 		case p == nil || !free:
-			return w.queue.put(ctx, b, unsettled)
+			return w.queue.put(ctx, b, false)
 		}
 	}
 	done, err := w.up.breaker.Allow()
 	if err != nil {
-		return w.queue.put(ctx, b, unsettled)
+		return w.queue.put(ctx, b, false)
 	}
-	got := w.send(ctx, p, b, unsettled, done)
+	got := w.send(ctx, p, b, sent, done)
 	select {
 	case a := <-got:
 		switch classify(nil, a.err) {
@@ -70,7 +70,7 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 		case infra, readOnly, late, disconnected:
 		}
 		u, _ := errors.AsType[*store.UnavailableError](a.err)
-		return w.queue.put(ctx, b, unsettled || u == nil || !u.NotDone)
+		return w.queue.put(ctx, b, u == nil || !u.NotDone)
 	case <-ctx.Done():
 		// The batch is not cancelled: cancelling would cost the connection and make the outcome unknown to us too. The
 		// caller learns it by sending the batch again with the same id.
@@ -78,17 +78,17 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	}
 }
 
-// send sends a batch to the primary; its answer arrives also when its caller has disconnected. unsettled says that it
-// was sent before, and that its outcome is not known.
+// send sends a batch to the primary; its answer arrives also when its caller has disconnected. sent says that
+// it may have been sent before.
 func (w *writer) send(
-	ctx context.Context, p Primary, b knowledge.Batch, unsettled bool, done func(error),
+	ctx context.Context, p Primary, b knowledge.Batch, sent bool, done func(error),
 ) <-chan said[knowledge.Receipt] {
 	w.past.sent.add(b.ID)
 	got := make(chan said[knowledge.Receipt], 1)
 	w.life.work.Go(func() {
 		rec, err := w.up.apply(context.WithoutCancel(ctx), p, b, 1, done)
 		if u, ok := errors.AsType[*store.UnavailableError](err); classify(nil, err) == fine ||
-			ok && u.NotDone && !unsettled {
+			ok && u.NotDone && !sent {
 			w.past.sent.settle(b.ID)
 		}
 		if err == nil && !rec.Unchanged { // the feed brings nothing of one that changed nothing
