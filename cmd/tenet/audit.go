@@ -18,7 +18,7 @@ import (
 type auditSettings struct {
 	Actor  string `name:"actor" by:"flag" doc:"Only the calls of one principal"`
 	Key    string `name:"key" by:"flag" doc:"Only those about a document, as in rule/SEC-001; a kind means its lists"`
-	Kind   string `name:"kind" by:"flag" doc:"One of refused, read, signed-in, entered, overridden, counted, erased, trimmed"`
+	Kind   string `name:"kind" by:"flag" doc:"One of refused, read, signed-in, entered, overridden, proposed, counted, erased, trimmed"`
 	Since  string `name:"since" by:"flag" doc:"Only what is of this time or later, as in 2026-11-24T08:00:00Z"`
 	Before string `name:"before" by:"flag" doc:"Only what is older than this time, as in 2026-11-24T08:00:00Z"`
 	Limit  int    `name:"limit" default:"50" by:"flag" doc:"How many at most, 100000 at most"`

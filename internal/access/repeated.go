@@ -58,3 +58,21 @@ func (c call) waiting(ctx context.Context, writer string, p *knowledge.Proposal)
 	}
 	return nil
 }
+
+// tellProposed reports the proposals that a batch has made, and the agent that has made them.
+func (c call) tellProposed(ctx context.Context, b *knowledge.Batch) {
+	by := ""
+	switch {
+	case c.caller.Using != "":
+		by = "by the agent " + c.caller.Using
+	case c.caller.Agent:
+		by = "by an agent"
+	}
+	told := c
+	told.method = MethodPropose
+	for i := range b.Ops {
+		if p := proposalOf(b.Ops[i].Doc); p != nil && b.Ops[i].IfVersion == knowledge.NoVersion && b.At.IsZero() {
+			told.tell(ctx, "", p.Key(), by)
+		}
+	}
+}

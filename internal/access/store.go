@@ -25,10 +25,14 @@ const MethodEnter = "Enter"
 // the same.
 const MethodOverride = "Override"
 
+// MethodPropose is a [Refusal]'s method for a proposal that was made, which is reported all the same: the text that
+// says which agent has made it can be edited.
+const MethodPropose = "Propose"
+
 // A Refusal is a refused call, for the audit log.
 type Refusal struct {
 	Caller    *Caller        // nil if the caller is unknown
-	Method    string         // a store method, or MethodAuthenticate, MethodRequest, MethodEnter or MethodOverride
+	Method    string         // a store method, or MethodAuthenticate, MethodRequest, MethodEnter, MethodOverride or MethodPropose
 	Verb      knowledge.Verb // of the refused operation, "" for reads
 	Key       knowledge.Key  // the document of the call; only the kind for a list, empty for the whole log
 	Reason    string
@@ -253,6 +257,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		s.reads.Tell(ctx, Read{Action: Wrote})
 		c.entered(ctx, &b)
 		c.tellOverride(ctx, &b, &r)
+		c.tellProposed(ctx, &b)
 	}
 	if err == nil && s.dir != nil {
 		s.dir.learnReceipt(&b, &r)
@@ -307,6 +312,7 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 		return knowledge.Receipt{}, c.forbid(ctx, d.verb, d.key, &store.ForbiddenError{Reason: "it would become a " +
 			"proposal, which waits for a person: an agent writes no other way"})
 	}
+	c.tellProposed(ctx, &next)
 	made := &store.ProposedError{Key: p.Key(), Receipt: r}
 	if len(r.Records) > 0 && r.Records[0] != nil {
 		made.Key = r.Records[0].Key

@@ -21,7 +21,7 @@ type auditParams struct {
 	Since  string `query:"since" doc:"Only what is of this time or later" example:"2026-11-24T00:00:00Z"`
 	Actor  string `query:"actor" doc:"Only those of one principal" maxLength:"128" example:"ada"`
 	Key    string `query:"key" doc:"Only those of a document; or a kind: those of its lists" example:"rule/SEC-001"`
-	Kind   string `query:"kind" doc:"Only those of one kind" enum:"refused,read,signed-in,entered,overridden,counted,erased,trimmed" example:"refused"`
+	Kind   string `query:"kind" doc:"Only those of one kind" enum:"refused,read,signed-in,entered,overridden,proposed,counted,erased,trimmed" example:"refused"`
 	Limit  int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100" example:"20"`
 }
 

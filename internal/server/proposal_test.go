@@ -97,6 +97,34 @@ func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	admin.want(http.StatusOK, http.MethodPost, path(late)+"/apply", "")
 }
 
+// TestTheAuditTellsWhoHasProposed proposes as a person, and as an agent with the person's token, which then edits the
+// text that says so.
+func TestTheAuditTellsWhoHasProposed(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		x := start(t, o)
+		ann := auditor(t, x, "ann", knowledge.RoleContributor)
+		admin := x.browse(t)
+		told := func(what, made, reason string) {
+			t.Helper()
+			key := "proposal/" + strings.TrimPrefix(made, "/api/v1/proposals/")
+			await(t, "the audit has "+what, func() bool {
+				s := admin.want(http.StatusOK, http.MethodGet, "/api/v1/audit?kind=proposed&actor=ann&key="+key, "").body
+				return strings.Count(s, `"action":"proposed"`) == 1 && strings.Contains(s, `"reason":"`+reason+`"`)
+			})
+		}
+		body := func(id string) string {
+			return `{"title":"T","ops":[{"verb":"put","kind":"pack","document":{"pack_id":"` + id + `"}}]}`
+		}
+		told("what a person proposes", ann.want(http.StatusCreated, http.MethodPost, "/api/v1/proposals",
+			body("mine")).header.Get("Location"), "")
+		path := ann.ask(http.MethodPost, "/api/v1/proposals", body("its"), "Tenet-Agent", "claudette").header.Get("Location")
+		ann.want(http.StatusOK, http.MethodPatch, path, `{"why":"Nobody has helped."}`)
+		told("what an agent proposes", path, "by the agent claudette")
+		made := ann.ask(http.MethodPut, "/api/v1/packs/direct", `{"name":"Direct"}`, "Tenet-Agent", "claudette")
+		told("what an agent's write becomes", made.header.Get("Location"), "by the agent claudette")
+	})
+}
+
 // TestAProposalOfWhatIsOrWaitsIsNotMade proposes what is so already, and what its writer has proposed before, over REST
 // and as an assistant.
 func TestAProposalOfWhatIsOrWaitsIsNotMade(t *testing.T) {

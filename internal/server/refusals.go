@@ -64,6 +64,11 @@ func (r *refusals) note(ctx context.Context, from access.Refusal) {
 		r.put(entry)
 		return
 	}
+	if from.Method == access.MethodPropose {
+		entry.Kind, entry.Action = store.AuditProposed, "proposed"
+		r.put(entry)
+		return
+	}
 	if from.Method == access.MethodOverride { // neither
 		entry.Kind, entry.Action = store.AuditOverridden, "overridden"
 		r.overrides.Add(1)

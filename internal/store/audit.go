@@ -17,6 +17,7 @@ const (
 	AuditCounted    = "counted"    // what came too often to be kept one by one
 	AuditEntered    = "entered"    // a write under another's name or time, which was allowed
 	AuditOverridden = "overridden" // a proposal that was applied without its approvals
+	AuditProposed   = "proposed"   // a proposal that was made, and by which agent
 	AuditRead       = "read"       // documents that were handed out
 	AuditSignedIn   = "signed-in"  // the first call of a principal in a day, from one address through one door
 	AuditErased     = "erased"     // the erasure of a person
@@ -26,7 +27,8 @@ const (
 // AuditKinds returns the kinds of entries.
 func AuditKinds() []string {
 	return []string{
-		AuditRefused, AuditRead, AuditSignedIn, AuditEntered, AuditOverridden, AuditCounted, AuditErased, AuditTrimmed,
+		AuditRefused, AuditRead, AuditSignedIn, AuditEntered, AuditOverridden, AuditProposed, AuditCounted, AuditErased,
+		AuditTrimmed,
 	}
 }
 
@@ -34,7 +36,7 @@ func AuditKinds() []string {
 type AuditEntry struct {
 	Seq       int64          `json:"seq" doc:"Its number, from 1 without gaps; 0 while not stored" example:"42"`
 	At        knowledge.Time `json:"at" doc:"When"`
-	Kind      string         `json:"kind" doc:"What it tells of: a refused call, a read, the first call of a principal in a day from an address, a write under another's name or time, a proposal applied without its approvals, what was only counted, an erasure, entries that retention removed" enum:"refused,read,signed-in,entered,overridden,counted,erased,trimmed" example:"refused"`
+	Kind      string         `json:"kind" doc:"What it tells of: a refused call, a read, the first call of a principal in a day from an address, a write under another's name or time, a proposal applied without its approvals, a proposal that was made, what was only counted, an erasure, entries that retention removed" enum:"refused,read,signed-in,entered,overridden,proposed,counted,erased,trimmed" example:"refused"`
 	Actor     string         `json:"actor" doc:"The caller's id; empty if unknown" example:"ada"`
 	Door      string         `json:"door" doc:"The door: rest, live, mcp or pages; empty if unknown" example:"rest"`
 	Action    string         `json:"action" doc:"What was asked for: the verb of a write, what was read (get, list, search, history, changes, guidance, check, skills, follow, conflicts, audit, archive), a method of the store, authenticate, or request for a call that the HTTP API refused by itself" example:"put"`
