@@ -12,7 +12,7 @@ import (
 const IndexForm = 6
 
 // rankForm is the version of the ranking.
-const rankForm = 10
+const rankForm = 11
 
 // SearchForm differs between releases that answer a search in different ways: answers that another one has saved are of
 // no use.

@@ -21,8 +21,9 @@ type Question struct {
 	LeftOut []LeftOut
 	Unknown []string // texts before a colon that are not fields
 
-	titled []int // the stop words of a short question, which only tell whether it is a title
-	plain  int   // words that are not operators
+	titled []int // the stop words of a short question, which tell whether it is a title
+	hints  []hint
+	plain  int // words that are not operators
 	stems  stemmer
 	tongue tongue
 }
@@ -66,7 +67,7 @@ type Condition struct {
 // A questioner parses a search text.
 type questioner struct {
 	q    *Question
-	stop []string // stop words that are wishes when there are no others
+	stop []stopped // wishes when there are no others
 	or   bool
 	// group is the operand before OR.
 	group *Condition
@@ -122,9 +123,10 @@ func parseQuestion(text string, literal bool) (*Question, string) {
 	if len(q.Must)+len(q.Not) == 0 && len(q.Wishes) > 0 && len(q.Wishes) <= 2 && q.plain <= shortTitle {
 		r.title()
 	}
+	r.hint()
 	if len(q.Wishes) == 0 && len(q.Must) == 0 {
 		for _, w := range r.stop { // no other words are left
-			r.wish(w, false)
+			r.wish(w.text, false)
 		}
 		q.LeftOut = slices.DeleteFunc(q.LeftOut, func(l LeftOut) bool { return l.Why == whyStop && len(q.Wishes) > 0 })
 	}
@@ -403,7 +405,7 @@ func (r *questioner) wish(text string, stops bool) {
 		return
 	}
 	if len(pieces) == 1 && stops && stopWord(r.q.tongue, pieces[0].text) && !r.named(text) {
-		r.stop = append(r.stop, text)
+		r.stop = append(r.stop, stopped{text, len(r.q.Wishes)})
 		r.leave(pieces[0].text, whyStop)
 		return
 	}
@@ -462,20 +464,6 @@ func (r *questioner) run(text string) Slot {
 		s.Words = append(s.Words, r.terms(leaf.text, leaf.gram))
 	}
 	return s
-}
-
-// shortTitle is the number of words up to which a question may be a title of which most words say little, such as "use
-// before define".
-const shortTitle = 5
-
-// title adds slots for the stop words of a question.
-func (r *questioner) title() {
-	for _, word := range r.stop {
-		if leaves := leavesOf(word); len(leaves) == 1 {
-			s := Slot{Word: word, Title: true, Words: [][]string{r.terms(leaves[0].text, leaves[0].gram)}}
-			r.q.titled = append(r.q.titled, r.slot(s)...)
-		}
-	}
 }
 
 func (r *questioner) leave(word, why string) {

@@ -3,6 +3,7 @@ package knowledge
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // splitPlain splits text that is not a name at its punctuation, so that each word is a separate wish.
@@ -114,3 +115,66 @@ func (r *questioner) translate(w *Wish) {
 		r.q.Slots[w.Whole[0]] = s
 	}
 }
+
+// A stopped is a stop word of a question, with the number of wishes before it.
+type stopped struct {
+	text   string
+	before int
+}
+
+// A hint is the slot of a stop word that says something, as before and too do. It finds nothing, and lets documents
+// come first that have it in the title, or beside a word of the question; before is the number of wishes before it.
+type hint struct{ slot, before int }
+
+// mostHints is the number of hints that a question has at most: reading where one stands costs as much as a word.
+const mostHints = 2
+
+// shortTitle is the number of words up to which a question may be a title of which most words say little, such as "use
+// before define".
+const shortTitle = 5
+
+// title adds slots for the stop words of a question.
+func (r *questioner) title() {
+	for _, word := range r.stop {
+		r.q.titled = append(r.q.titled, r.stopSlot(word.text)...)
+	}
+}
+
+// hint adds slots for the stop words of a question that say something.
+func (r *questioner) hint() {
+	if len(r.q.Wishes) == 0 || r.q.plain >= pasted {
+		return
+	}
+	for _, word := range r.stop {
+		if !hinting()[strings.ToLower(word.text)] || len(r.q.hints) == mostHints {
+			continue
+		}
+		for _, at := range r.stopSlot(word.text) {
+			if !slices.ContainsFunc(r.q.hints, func(h hint) bool { return h.slot == at }) {
+				r.q.hints = append(r.q.hints, hint{at, word.before})
+			}
+		}
+	}
+}
+
+// stopSlot returns the slot of a stop word, none if it is a word of the question too, as in "get it with GET".
+func (r *questioner) stopSlot(word string) []int {
+	leaves, before := leavesOf(word), len(r.q.Slots)
+	if len(leaves) != 1 {
+		return nil
+	}
+	at := r.slot(Slot{Word: word, Words: [][]string{r.terms(leaves[0].text, leaves[0].gram)}})
+	if at != nil && at[0] < before && !slices.Contains(r.q.titled, at[0]) {
+		return nil
+	}
+	return at
+}
+
+// hinting are the stop words that say something.
+//
+//nolint:gochecknoglobals // made once, never written again
+var hinting = sync.OnceValue(func() map[string]bool {
+	return wordSet(`above after again against all before below between both cannot down during each every few many more
+		most never no not off once only other out over own same too under until up without
+		bevor kein keine nicht nie nur ohne zwischen`)
+})

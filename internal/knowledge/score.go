@@ -23,6 +23,7 @@ const (
 
 	partWeight  = 0.35 // of the parts of a name that occurs whole in some document
 	nearWeight  = 0.3  // of two adjacent words
+	hintWeight  = 0.8  // of a stop word that says something
 	exactWeight = 0.6  // of a title or id equal to the query, relative to the largest score of the words
 	fromWeight  = 2.0  // of the path that a document was imported from; others may hold it many times
 	formWeight  = 0.06 // of a word in exactly the form of the query
@@ -50,6 +51,7 @@ type Scorer struct {
 	must   []uint64
 	not    uint64
 	titled uint64
+	hints  uint64 // the stop words that say something
 	from   uint64 // the slots of what was imported from a path
 	whole  uint64 // the wishes whose name occurs in some document
 	total  float64
@@ -100,6 +102,9 @@ func (q *Question) Scorer(documents int, frequency []int) *Scorer {
 	s.titled = maskOf(q.titled)
 	for _, i := range q.titled {
 		s.idf[i] = 0
+	}
+	for _, h := range q.hints {
+		s.hint(h.slot, documents, frequency)
 	}
 	s.not |= maskOf(q.Without.Any)
 	s.weigh(documents, frequency)
@@ -207,6 +212,9 @@ func (s *Scorer) part(slot int, w Where, sh Shape, weight float64) float64 {
 	idf := s.idf[slot]
 	if idf == 0 {
 		return 0
+	}
+	if s.hints&(1<<slot) != 0 {
+		w &= whereTitle
 	}
 	tf := 0.0
 	if w&whereTitle != 0 {
@@ -343,64 +351,6 @@ func (s *Scorer) exact(title uint64, sh Shape) float64 {
 		}
 	}
 	return float64(s.q.plain) / float64(sh.Title)
-}
-
-// Near returns the bonus for adjacent words. Places returns the positions of a slot in the document.
-func (s *Scorer) Near(mask uint64, places func(slot int) []uint32) float64 {
-	bonus, before := 0.0, -1
-	for i, w := range s.q.Wishes {
-		if s.lead[i] == 0 || len(w.Whole) == 0 {
-			before = -1
-			continue
-		}
-		at := w.Whole[0]
-		if mask&(1<<at) == 0 || len(s.q.Slots[at].Words) > 1 {
-			before = -1
-			continue
-		}
-		if before >= 0 && at != before {
-			switch gap := closest(places(before), places(at)); {
-			case gap <= 1:
-				bonus += nearWeight * min(s.idf[before], s.idf[at])
-			case gap <= 3:
-				bonus += nearWeight / 2 * min(s.idf[before], s.idf[at])
-			}
-		}
-		before = at
-	}
-	return bonus * (saturation + 1)
-}
-
-// NearSlots are the slots whose positions [Scorer.Near] may need.
-func (s *Scorer) NearSlots() []int {
-	var list []int
-	for i, w := range s.q.Wishes {
-		if s.lead[i] > 0 && len(w.Whole) > 0 && len(s.q.Slots[w.Whole[0]].Words) == 1 {
-			list = append(list, w.Whole[0])
-		}
-	}
-	if len(list) < 2 {
-		return nil
-	}
-	return list
-}
-
-// closest is the smallest distance between two ascending lists; a pair in the order of the query counts one less than
-// in the reverse order.
-func closest(a, b []uint32) int {
-	best, j := 1<<20, 0
-	for _, x := range a {
-		for j < len(b) && b[j] < x {
-			j++
-		}
-		if j < len(b) {
-			best = min(best, int(b[j]-x))
-		}
-		if j > 0 {
-			best = min(best, int(x-b[j-1])+1)
-		}
-	}
-	return best
 }
 
 // Missing returns the wishes that a document does not fulfil.

@@ -296,9 +296,40 @@ func TestAShortQuestionIsATitleWithItsStopWords(t *testing.T) {
 	if with, without := title(question, "no-use-before-define"), title(question, "define what you use"); with < 1.2*without {
 		t.Errorf("the title with all of its words scores %.1f, the one without its stop word %.1f", with, without)
 	}
-	if long, other := title(question, "define the words that you want to use before you write the rest"),
-		title(question, "define the words that you want to use while you write the rest"); long != other {
+	if long, other := title("use with define", "define the words that you want to use with what you write"),
+		title("use with define", "define the words that you want to use while what you write"); long != other {
 		t.Errorf("a stop word in a long title counts: %.2f and %.2f", long, other)
+	}
+}
+
+// Some stop words say something: they find nothing, and tell which of two documents is meant.
+func TestAStopWordThatSaysSomethingRanks(t *testing.T) {
+	other := ruleOf("other", "Before each release", "", "nothing of the question stands here", "")
+	for question, pair := range map[string][2]*Rule{
+		"read a variable before its declaration": {
+			ruleOf("b", "Variables before their declaration", "", "text", ""),
+			ruleOf("a", "Variables after their declaration", "", "text", ""),
+		},
+		"too many arguments of a function": {
+			ruleOf("b", "Signatures", "", "a function with too many arguments has a fault; others have none", ""),
+			ruleOf("a", "Signatures", "", "a function with arguments has a fault; many others have none, too", ""),
+		},
+		"deploy without a window": {
+			ruleOf("b", "Releases", "", "who will deploy without notice opens another window for all of it", ""),
+			ruleOf("a", "Releases", "", "who will deploy with notice opens another window, and none without", ""),
+		},
+	} {
+		got, reading := ranked(t, question, pair[1], other, pair[0])
+		if !slices.Equal(got, []string{"b", "a"}) {
+			t.Errorf("%s: %v, want b before a, and nothing else", question, got)
+		}
+		if !slices.ContainsFunc(reading.LeftOut, func(l LeftOut) bool { return l.Why == whyStop }) {
+			t.Errorf("%s: the stop word is not said to be left out: %+v", question, reading.LeftOut)
+		}
+	}
+	if got, _ := ranked(t, "Get rows by GET", ruleOf("a", "Some", "", "of rows", ""),
+		ruleOf("b", "Some", "", "get rows", "")); !slices.Equal(got, []string{"b", "a"}) {
+		t.Errorf("a stop word that is a word of the question too: %v, want b before a", got)
 	}
 }
 
