@@ -54,3 +54,13 @@ func TestAQuestionLooksForFewExpressions(t *testing.T) {
 		t.Errorf("%d expressions are looked for, want %d", n, maxExpressions)
 	}
 }
+
+func TestAFloatIsFoundByItsSize(t *testing.T) {
+	money := ruleOf("a", "Money", "", "an amount is never a float64", "")
+	if got, _ := ranked(t, "float", money); len(got) != 1 {
+		t.Errorf("float finds %v, want the rule that speaks of float64", got)
+	}
+	if got, _ := ranked(t, "float32", money); len(got) != 0 {
+		t.Errorf("float32 finds %v, want nothing", got)
+	}
+}
