@@ -103,6 +103,7 @@ soak: ## Run the randomised outage tests for SOAKTIME (1h), a failing one prints
 	packages=$$(scripts/packages-with '^func TestSoak') && TENET_SOAK=$(SOAKTIME) go test -run='^TestSoak' -v -count=1 -timeout 0 $$packages
 	TENET_SOAK=$(SOAKTIME) go test -run='^Test(Faults|LostPackets|FailoverOf|RandomOutagesLose)' -count=1 -timeout 60m ./internal/failover
 	TENET_SOAK=$(SOAKTIME) go test -run='^TestAKilledBackup' -count=1 -timeout 60m ./cmd/tenet
+	TENET_SOAK=$(SOAKTIME) go test -run='^TestTheLawsHoldWithOne' -count=1 -timeout 60m ./internal/postgres
 	for version in $(OTHERS); do \
 		bin=$$(scripts/fetch-postgres $$version) && echo "On PostgreSQL $$version:" && TENET_TEST_PG_BIN=$$bin go test -count=1 -timeout 60m \
 			-run '^Test(StoreKeepsTheLaws|Migrations|TheShapeIs|Faults)' ./internal/postgres ./internal/failover || exit 1; \
