@@ -62,6 +62,9 @@ func anotherExample(k knowledge.Kind, n int) knowledge.Document {
 		id += "-" + strconv.Itoa(n)
 	}
 	knowledge.SetID(d, id)
+	if p, ok := d.(*knowledge.Proposal); ok { // what its writer has proposed already is not proposed again
+		p.Ops[0].Patch = map[string]any{"priority": 10 * n}
+	}
 	d.Normalize()
 	return d
 }
