@@ -32,7 +32,15 @@ type queue struct {
 func (q *queue) put(ctx context.Context, b knowledge.Batch, unknown bool) (knowledge.Receipt, error) {
 	rec, err := q.enqueue(ctx, b, unknown)
 	if errors.Is(err, store.ErrConflict) {
-		return q.past.inConflict(ctx, &b, err)
+		rec, err = q.past.inConflict(ctx, &b, err)
+	}
+	if (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound)) && q.past.maybeSent(b.ID) {
+		// Its first attempt may have been applied, and what it conflicts with may have been made on top of it.
+		err = &store.UnavailableError{
+			Reason: "it is not known here whether this batch, which was made some time ago, was done, and the primary, " +
+				"which knows, can't be reached: send it again later with the same batch id",
+			RetryAfter: 5 * time.Second, Err: err,
+		}
 	}
 	return rec, err
 }
@@ -53,11 +61,15 @@ func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (k
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(q.o.wall()), Unknown: sent}
+	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(q.o.wall()), Unknown: unknown}
 	if q.o.Caller != nil {
 		e.Caller = q.o.Caller(ctx)
 	}
-	if err := q.ground.prepare(ctx, &e); err != nil {
+	if err = q.ground.prepare(ctx, &e); err == nil && sent && !unknown {
+		e.Unknown = true
+		err = q.ground.prepare(ctx, &e)
+	}
+	if err != nil {
 		return knowledge.Receipt{}, err
 	}
 	if err := q.journal.Append(ctx, e); err != nil {

@@ -59,15 +59,15 @@ func TestAWriteWhoseOutcomeNobodyKeptIsNotRefused(t *testing.T) {
 			})
 			journal.on.Store(false)
 			c.degrade()
-			rec, err := c.s.Apply(t.Context(), b)
-			if err != nil || !rec.Queued {
-				t.Fatalf("sent again in the outage: %+v, %v; want it queued", rec, err)
+			_, err = c.s.Apply(t.Context(), b)
+			if u, ok := errors.AsType[*store.UnavailableError](err); !ok || u.NotDone {
+				t.Fatalf("sent again in the outage: %v; want an answer that leaves its outcome open", err)
 			}
 			mirror.shut.Store(false)
 			c.primary.set(healthy)
 			waitMode(t, c.s, knowledge.ModeNormal)
-			if st, err := c.s.Batch(t.Context(), b.ID); err != nil || st.State != knowledge.BatchApplied {
-				t.Errorf("in the end it is %s, %v; want it applied", st.State, err)
+			if rec, err := c.s.Apply(t.Context(), b); err != nil || rec.Queued || rec.Seq == 0 {
+				t.Errorf("sent again when the primary is back: %+v, %v; want its first answer", rec, err)
 			}
 		})
 	}
@@ -106,5 +106,35 @@ func TestABatchOfBeforeAStartIsNotDecidedTwice(t *testing.T) {
 				t.Errorf("in the end it is %s, %v; want it %s", st.State, err, want)
 			}
 		})
+	}
+}
+
+// TestABatchOfBeforeAStartIsNotLaidOverLaterWork sends a batch again that was done, to a process that does not know it,
+// when its writer has already gone on.
+func TestABatchOfBeforeAStartIsNotLaidOverLaterWork(t *testing.T) {
+	t.Parallel()
+	g := &gated{}
+	c := newScene(t, behind(g))
+	g.shut.Store(true)
+	first := batchOf(knowledge.Put(titled("R", "first"), knowledge.NoVersion))
+	if rec, err := c.s.Apply(t.Context(), first); err != nil || rec.Queued {
+		t.Fatalf("the first: %+v, %v", rec, err)
+	}
+	c.end()
+	c.primary.set(refused)
+	c.open()
+	c.degrade()
+	second := c.write(knowledge.Put(titled("R", "second"), 1))
+	_, err := c.s.Apply(t.Context(), first)
+	if u, ok := errors.AsType[*store.UnavailableError](err); !ok || u.NotDone {
+		t.Errorf("the first, sent again: %v; want an answer that leaves its outcome open", err)
+	}
+	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Pending != second.Batch {
+		t.Errorf("then it reads as %+v, %v; want the second, which waits", r, err)
+	}
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	if st, err := c.s.Batch(t.Context(), second.Batch); err != nil || st.State != knowledge.BatchApplied {
+		t.Errorf("in the end the second is %s, %v; want it applied", st.State, err)
 	}
 }

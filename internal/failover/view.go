@@ -44,8 +44,8 @@ func (v *view) lacks(key knowledge.Key, r *knowledge.Record, l *store.Left, seq 
 	switch {
 	case !v.mirror.complete(), r != nil && r.Pending != knowledge.BatchID{} && v.waits.last(key, r.Pending):
 		return false
-	case r != nil && l.Record != nil: // a document that was removed for good starts again at version 1
-		return l.Record.Updated.After(r.Updated.Time)
+	case r != nil && l.Record != nil: // versions go on when a document was removed for good
+		return l.Record.Version > r.Version
 	}
 	return seq > knowledge.Seq(v.mirror.coming.Load()) // so the feed has brought nothing newer
 }
