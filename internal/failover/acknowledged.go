@@ -59,6 +59,9 @@ func (a *acks) add(b *knowledge.Batch, rec *knowledge.Receipt) {
 	a.drop(b.ID)
 	a.batches[b.ID] = acknowledged{*b, *rec, time.Now(), size}
 	for i := range b.Ops {
+		if rec.Left(i) { // an earlier batch is still the last that wrote it
+			continue
+		}
 		if before, there := a.batches[a.newest[b.Ops[i].Key]]; !there || before.receipt.Seq <= rec.Seq {
 			a.newest[b.Ops[i].Key] = b.ID
 		}

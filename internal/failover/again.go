@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -146,9 +147,12 @@ func (s *sent) add(id knowledge.BatchID) {
 	}
 	s.ids[id] = true
 	s.order = append(s.order, id)
-	for len(s.order) > maxUnsettled {
+	for len(s.ids) > maxUnsettled {
 		delete(s.ids, s.order[0])
 		s.order = s.order[1:]
+	}
+	if len(s.order) > 2*maxUnsettled {
+		s.order = slices.DeleteFunc(s.order, func(id knowledge.BatchID) bool { return !s.ids[id] })
 	}
 }
 

@@ -37,8 +37,8 @@ func (q *queue) put(ctx context.Context, b knowledge.Batch, unknown bool) (knowl
 	if (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound)) && q.past.maybeSent(b.ID) {
 		// Its first attempt may have been applied, and what it conflicts with may have been made on top of it.
 		err = &store.UnavailableError{
-			Reason: "it is not known here whether this batch, which was made some time ago, was done, and the primary, " +
-				"which knows, can't be reached: send it again later with the same batch id",
+			Reason: "it is not known here whether an earlier attempt of this batch was done, and the primary, which " +
+				"knows, can't be asked now: send it again later with the same batch id",
 			RetryAfter: 5 * time.Second, Err: err,
 		}
 	}
